@@ -51,12 +51,13 @@ const [NOT_FOUND, NOT_EXECUTABLE] = [127, 126];
 
 /** Runs the command and passes signals on to it. @returns its exit status, as a shell has it */
 function runHere(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
-  const child = spawn(program, args, { env, stdio: 'inherit' });
   const passOn = (signal: NodeJS.Signals) => {
     // A terminal sends Ctrl-C to both.
     if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
   };
+  // Before the command starts: it could cause a signal at once, which would otherwise end only this process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, passOn);
+  const child = spawn(program, args, { env, stdio: 'inherit' });
   return new Promise((resolve) => {
     child.on('error', ({ code }: NodeJS.ErrnoException) => {
       const missing = code === 'ENOENT';

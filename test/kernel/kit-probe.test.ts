@@ -32,14 +32,20 @@ test('available features are found, and missing ones have a reason', async (t) =
 test('what is missing is a reason to skip, or a failure where it is required', async (t) => {
   const found = await probe();
   assert.equal(found.missing('namespaces', 'veth'), false);
-  assert.throws(() => found.missing('no such' as 'esp'), /no such is none of namespaces, /);
+  assert.throws(
+    () => found.missing('no such' as 'esp'),
+    /unknown feature "no such"; valid ones: namespaces, /,
+  );
   const before = process.env.NETLINK_XFRM_REQUIRE;
   t.after(() => {
     if (before === undefined) delete process.env.NETLINK_XFRM_REQUIRE;
     else process.env.NETLINK_XFRM_REQUIRE = before;
   });
   process.env.NETLINK_XFRM_REQUIRE = 'eps';
-  assert.throws(() => found.missing('veth'), /NETLINK_XFRM_REQUIRE: eps is none of namespaces, /);
+  assert.throws(
+    () => found.missing('veth'),
+    /NETLINK_XFRM_REQUIRE: unknown feature eps; valid ones: namespaces, /,
+  );
   process.env.NETLINK_XFRM_REQUIRE = '';
   const lack = KERNEL_FEATURES.find((name) => !found.features[name].ok);
   if (lack === undefined) return t.skip('this kernel has all');
@@ -101,8 +107,8 @@ test('signals are forwarded to the suite', async () => {
   const args = [program, ...HERE, '--', 'sh', '-c', script];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  assert.equal((await lines.next()).value, 'ready');
   const ended = once(child, 'exit');
+  assert.equal((await lines.next()).value, 'ready');
   child.kill('SIGTERM');
   assert.equal((await lines.next()).value, 'told');
   assert.deepEqual(await ended, [5, null]);
