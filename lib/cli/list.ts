@@ -24,7 +24,7 @@ import {
   formatOf,
   type OutputOptions,
 } from './options.ts';
-import { endWhenUnread, LineOutput } from './terminal/output.ts';
+import { endWhenUnread, LineOutput, noteEmpty } from './terminal/output.ts';
 import { Table } from './terminal/text-table.ts';
 import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './text/columns.ts';
 import { describePolicy, describeState, formatTime } from './text/event.ts';
@@ -93,7 +93,8 @@ function listCommand(kind: Kind, things: string): Command {
         endWhenUnread();
         const { netns } = options;
         const where = netns === undefined ? undefined : namespacePath(netns);
-        await list(kind, filter, format, new LineOutput(), { netns, where });
+        const count = await list(kind, filter, format, new LineOutput(), { netns, where });
+        if (count === 0 && !format.json) noteEmpty(kind.name, words.length > 0);
       }
     });
 }

@@ -26,7 +26,7 @@ import {
   formatOf,
   type OutputOptions,
 } from './options.ts';
-import { endWhenUnread, LineOutput } from './terminal/output.ts';
+import { endWhenUnread, LineOutput, noteEmpty } from './terminal/output.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
 import { showTunnels } from './tunnels/live.ts';
 import { openTunnels } from './tunnels/open.ts';
@@ -94,7 +94,7 @@ export function tunnelsCommand(): Command {
       endWhenUnread();
       if (live) await showTunnels(monitor, filter, format.colors);
       else if (watch) await followTunnels(monitor, filter, format, options);
-      else await listTunnels(monitor, filter, format);
+      else await listTunnels(monitor, filter, format, words.length > 0);
     });
 }
 
@@ -104,11 +104,17 @@ const isScreen = ({ json }: Format) =>
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
-async function listTunnels(options: TunnelMonitorOptions, filter: TunnelFilter, format: Format) {
+async function listTunnels(
+  options: TunnelMonitorOptions,
+  filter: TunnelFilter,
+  format: Format,
+  isFiltered: boolean,
+) {
   const out = new LineOutput();
   await using monitor = await TunnelMonitor.open({ ...options, refreshInterval: 0 });
-  printTunnels(monitor.snapshot(), (one) => filter.matches(one), format, out);
+  const count = printTunnels(monitor.snapshot(), (one) => filter.matches(one), format, out);
   await out.ready();
+  if (count === 0 && !format.json) noteEmpty('tunnels', isFiltered);
 }
 
 /** Lists tunnels, prints synced, then changes, until a signal or the requested count. */

@@ -243,7 +243,7 @@ test('a monitor of tunnels that cannot be opened leaves no descriptor open', asy
   assert.match(stdout, /^(EMFILE\n){2,}(opened\n)*0\n$/, stderr);
 });
 
-test('a client that nobody closes gives its namespace back', async () => {
+test('an unclosed client releases its namespace when garbage-collected', async () => {
   await using other = await NetworkNamespace.make();
   const before = held();
   (() => {

@@ -123,7 +123,10 @@ test('on a terminal there is a table, coloured, with durations', () => {
   );
   assert.match(rows[1] ?? '', /^192\.0\.2\.10 {2}192\.0\.2\.2 {4}esp/);
   assert.equal(JSON.parse(terminal('state --json spi=0x1001')).state.spi, 0x1001);
+  assert.match(terminal('state spi=7'), /\nno SAs match the filter\n$/);
   ip('xfrm', 'state', 'flush');
+  assert.match(terminal('state'), /\nno SAs in this network namespace\n$/);
+  assert.match(terminal('tunnels'), /\nno tunnels in this network namespace\n$/);
 });
 
 test('--watch lists, prints synced, and follows', async () => {

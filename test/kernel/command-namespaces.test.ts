@@ -65,7 +65,7 @@ test('--all-netns follows its own and named namespaces as they come and go, with
   assert.match(err, /3 events \(NEWPOLICY 3\), nothing lost/);
 });
 
-test('--netns hears the named ones only, says when the name goes, and hears it when it comes again', async () => {
+test('--netns follows only the named ones, reports removal of a name, and resumes when it reappears', async () => {
   const running = await apart('--netns', 'red', '--json');
   running.run(`ip ${add} && ip -n red ${add}`);
   const next = async () => {
@@ -133,7 +133,7 @@ test('queued events of a namespace are printed before its removal', async () => 
   assert.equal((await running.end()).status, 0);
 });
 
-test('--all-netns: a name that is unmounted, and mounted again, goes and comes', async () => {
+test('--all-netns: a name is removed by unmounting and added by mounting', async () => {
   const running = await apart('--all-netns');
   running.run('ip netns add blue');
   assert.match(await running.next(), /^\S+ blue namespace added$/);
@@ -144,7 +144,7 @@ test('--all-netns: a name that is unmounted, and mounted again, goes and comes',
   assert.equal((await running.end()).status, 0);
 });
 
-test('the namespace of a process goes with it, for good: the monitor ends', async () => {
+test('the namespace of a process ends with it, and so does the monitor', async () => {
   const other = await processApart();
   const args = [program, 'monitor', '--netns', other.path];
   const monitor = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -129,7 +129,7 @@ test('a live screen shows rates, and a tunnel that goes down', { skip: withoutEs
   flush();
 });
 
-test('check --watch-for finds traffic that is not answered', { skip: withoutEsp }, async () => {
+test('check --watch-for finds unanswered traffic', { skip: withoutEsp }, async () => {
   addPolicies(7);
   addSas(0x1001);
   const stop = sendPackets();

@@ -304,7 +304,7 @@ test('an IPv4 address added to an interface arrives through an RTMGRP group', as
   assert.equal(event.address.local, '192.0.2.77');
 });
 
-test('the event comes before the acknowledgement', async () => {
+test('the event arrives before the acknowledgement', async () => {
   // One socket that listens and asks: both go through its queue, in the order of the kernel.
   await using socket = new NetlinkSocket({ protocol: NETLINK_XFRM });
   socket.bind({ groups: 1 << 3 }); // XFRMNLGRP_POLICY
@@ -381,7 +381,7 @@ test('ten thousand SAs in a burst are all accounted for', { skip: withoutEsp }, 
   }
 });
 
-test('a tiny receive buffer yields an overrun and the socket goes on', async () => {
+test('a tiny receive buffer yields an overrun, and the socket keeps working', async () => {
   await using subscription = subscribe({ groups: ['XFRMNLGRP_POLICY'], receiveBufferSize: 1 });
   const policies = Array.from(
     { length: 100 },

@@ -57,7 +57,7 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
   });
 }
 
-test('a host that is closed leaves no program, however it was started, and no folder', async () => {
+test('a closed host leaves no program, however started, and no directory', async () => {
   const host = await NetworkNamespace.make('alone');
   const { stdout } = await host.run('readlink', ['/proc/self/ns/net']);
   const folder = host.folder();

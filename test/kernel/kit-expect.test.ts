@@ -171,7 +171,7 @@ test('objects left behind by a block are named', async (t) => {
   assert.equal(pass, true);
 });
 
-test('a socket that is left is found among more than one page of them', async (t) => {
+test('a leaked socket is found among more than one page of them', async (t) => {
   await using host = await NetworkNamespace.make('crowded');
   const clients: XfrmClient[] = [];
   t.after(() => Promise.all(clients.map((client) => client.close())));

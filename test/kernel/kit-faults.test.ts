@@ -31,7 +31,7 @@ async function world(t: TestContext) {
   return { ...hosts, tunnel: await keyedTunnel(hosts.left, hosts.right) };
 }
 
-test('events are lost, and a monitor that is tested repairs its tables', async (t) => {
+test('events are lost, and a monitor under test repairs its tables', async (t) => {
   await using host = await NetworkNamespace.make('alone');
   const monitor = await XfrmMonitor.open({ netns: host.netns, receiveBufferSize: 4096 });
   t.after(() => monitor.close());
@@ -82,7 +82,7 @@ test('a link is made slow and lossy, and good again', async (t) => {
   }
 });
 
-test('packets are replayed and corrupted, and their receiver refuses them', async (t) => {
+test('replayed and corrupted packets are refused by the receiver', async (t) => {
   if (withoutEsp) return t.skip(withoutEsp);
   const { left, right } = await world(t);
   using wire = await Wire.tap(left);

@@ -29,7 +29,7 @@ test('available features are found, and missing ones have a reason', async (t) =
   }
 });
 
-test('what is missing is a reason to skip, or a failure where it is required', async (t) => {
+test('missing features are a reason to skip, or a failure if required', async (t) => {
   const found = await probe();
   assert.equal(found.missing('namespaces', 'veth'), false);
   assert.throws(

@@ -337,7 +337,7 @@ test('a loop over several namespaces can be left while it waits', async () => {
   await client.flushPolicies();
 });
 
-test('a namespace that is removed just when it has been opened leaves its label to the next', async () => {
+test('a namespace removed right after opening frees its label', async () => {
   const before = open();
   const monitors = await MultiNamespaceXfrmMonitor.open();
   const { open: original } = XfrmMonitor;
@@ -401,7 +401,7 @@ test('an object deleted before it is read back counts as set', async () => {
   await client.flushPolicies();
 });
 
-test('who took a tunnel down is looked for in the namespace that is watched', {
+test('the requester of a down is looked up in the watched namespace', {
   skip: withoutEsp,
 }, async () => {
   await using there = await NetworkNamespace.make();

@@ -50,7 +50,7 @@ for (const [name, receiveBufferSize, highWaterMark] of [
 }
 
 // Where a storm goes on, comparisons do, and they would make good what an event did wrong.
-test(`what is told is enough, a few changes at a time (seed ${seed})`, {
+test(`reported changes are complete, a few at a time (seed ${seed})`, {
   timeout: 600_000,
 }, async () => {
   await using client = new XfrmClient();

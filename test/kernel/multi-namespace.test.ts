@@ -22,7 +22,7 @@ const policy = (priority: number) =>
 
 const brief = (change: XfrmNamespaceChange | undefined) => [change?.label, change?.kind];
 
-test('changes of two namespaces come labelled, and one of them goes away', async () => {
+test('changes of two namespaces are labelled, and one of them is removed', async () => {
   await using other = await NetworkNamespace.make();
   await using here = new XfrmClient();
   await using there = new XfrmClient({ netns: other.path });
@@ -284,7 +284,7 @@ test('namespaces that could not be watched at the start are reported once it is 
   assert.equal(stdout, 'red synced\nuts EINVAL\n', stderr);
 });
 
-test('namespaces with a name are watched as they come and go', () => {
+test('named namespaces are watched as they are added and removed', () => {
   const script = 'mount -t tmpfs tmpfs /run && ip netns add red && exec "$@"';
   const node = [process.execPath, '--input-type=module', '-e', NAMED];
   const args = ['--mount', '--net', 'sh', '-c', script, 'sh', ...node];

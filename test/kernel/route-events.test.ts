@@ -245,7 +245,7 @@ test('a port that leaves its bridge is not a deleted link', async () => {
   });
 });
 
-test('IPv6 on a link has a kind of its own', async () => {
+test('IPv6 settings of a link have their own event kind', async () => {
   await withPair(async () => {
     const events = await during(['ipv6-ifinfo', 'link'], () =>
       writeFileSync('/proc/sys/net/ipv6/conf/t0/addr_gen_mode', '1'),
@@ -262,7 +262,7 @@ test('IPv6 on a link has a kind of its own', async () => {
   });
 });
 
-test('a link that moves to another namespace says where', async () => {
+test('a link moved to another namespace has its destination', async () => {
   await using other = await NetworkNamespace.make();
   const ids = () => ipJson('netns list-id').map(({ nsid }) => nsid);
   const before = ids();
@@ -355,7 +355,7 @@ test('a prefix that a router announces is what addresses are made of', async () 
   });
 });
 
-test('addresses come, change and go', async () => {
+test('addresses are added, changed and removed', async () => {
   await withPair(async () => {
     const groups = ['ipv4-ifaddr', 'ipv6-ifaddr'] as const;
     ip('address', 'flush', 'dev', 't0');
@@ -424,7 +424,7 @@ const ROUTES6 = [
 /** Not one that the kernel makes by itself, for an address that is ready at last. */
 const byHand = ({ route }: { route: { protocol: unknown } }) => route.protocol !== 'kernel';
 
-test('routes come, change and go', async () => {
+test('routes are added, changed and removed', async () => {
   await withPair(async () => {
     ipAll('address add 10.1.0.1/24 dev t0', 'nexthop add id 5 via 10.1.0.7 dev t0');
     const names = interfaces();
@@ -519,7 +519,7 @@ for (const [options, check] of ENCAPS) {
   });
 }
 
-test('rules come and go', async () => {
+test('rules are added and removed', async () => {
   const rules = [
     'from 10.0.0.0/8 to 10.9.9.9 fwmark 0x3/0x7 table 1000 priority 77',
     'not from 10.0.0.0/8 iif lo oif lo blackhole priority 78',
@@ -543,7 +543,7 @@ test('rules come and go', async () => {
   assert.deepEqual([rule.src, rule.srcLength, rule.table], ['2001:db8::', 32, 9]);
 });
 
-test('neighbours come, change and go', async () => {
+test('neighbours are added, changed and removed', async () => {
   await withPair(async () => {
     ipAll('address add 10.1.0.1/24 dev t0');
     const names = interfaces();
@@ -578,7 +578,7 @@ test('forwarding table entries are distinguished from neighbours', async () => {
   });
 });
 
-test('next hop objects come, change and go', async () => {
+test('next hop objects are added, changed and removed', async () => {
   await withPair(async () => {
     ipAll('address add 10.1.0.1/24 dev t0');
     const names = interfaces();
@@ -611,7 +611,7 @@ test('next hop objects come, change and go', async () => {
   });
 });
 
-test('settings of IP on a link come, change and go', async () => {
+test('IP settings of a link are added, changed and removed', async () => {
   const groups = ['ipv4-netconf', 'ipv6-netconf'] as const;
   let index = 0;
   const events = await during(groups, () => {

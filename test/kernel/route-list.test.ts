@@ -92,7 +92,7 @@ for (const [name, one] of Object.entries(cases)) {
   });
 }
 
-test('a list that is interrupted stops when its signal says so', async () => {
+test('repeating an interrupted dump stops when aborted', async () => {
   const abort = new AbortController();
   const list = () => client.listLinks({}, { signal: abort.signal });
   const add = () => {

@@ -54,7 +54,7 @@ test('the second socket gets a port id from 2^31 up, unsigned', async () => {
   assert.ok(second.portId >= 2 ** 31 && second.portId <= 2 ** 32 - 4097, `${second.portId}`);
 });
 
-test('an explicit port id is kept, and refused to a second socket', async () => {
+test('an explicit port id is kept, and unavailable to a second socket', async () => {
   await using first = open();
   await using second = open();
   first.bind({ portId: 0xfedc_ba98, groups: IPV4_ADDRESSES });

@@ -96,7 +96,7 @@ test('every method names the wrong argument', async () => {
   assert.equal(socket.portId, 0, 'nothing was bound or sent');
 });
 
-test('the addon refuses wrong types by itself', () => {
+test('the addon itself rejects wrong types', () => {
   const { Socket } = addon() as Anything;
   assert.throws(() => Socket(), TypeError);
   const socket = new Socket();

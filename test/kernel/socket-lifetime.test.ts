@@ -78,7 +78,7 @@ test('closing another socket in the listener is safe, also one that is ready too
   assert.equal(calls, 1);
 });
 
-test('everything that needs the socket says that it is closed', async () => {
+test('every method that needs the socket reports that it is closed', async () => {
   const socket = listening();
   await socket.close();
   const uses: Record<string, () => unknown> = {
@@ -127,7 +127,7 @@ test('a signal closes the socket, at once if it was aborted before', async () =>
   assert.equal(openSockets(), before);
 });
 
-test('a signal neither keeps a socket that nobody uses, nor is kept busy by closed ones', async () => {
+test('a signal neither retains unused sockets nor is retained by closed ones', async () => {
   const script = `
     import { getEventListeners } from 'node:events';
     const { signal } = new AbortController();
@@ -147,7 +147,7 @@ test('a signal neither keeps a socket that nobody uses, nor is kept busy by clos
   assert.equal(stdout, '0\n0\n', stderr);
 });
 
-test('a second listener is refused', async () => {
+test('a second listener is rejected', async () => {
   await using socket = listening();
   socket.receive(() => {});
   assert.throws(() => socket.receive(() => {}), { code: 'ERR_SOCKET_RECEIVING' });
@@ -296,7 +296,7 @@ test('workers are terminated with sockets in every state and events flowing', as
   assert.equal(openSockets(), before);
 });
 
-test('a worker is terminated in the middle of a call, and the process goes on', async () => {
+test('a worker is terminated in the middle of a call, and the process continues', async () => {
   const file = new URL('./socket-busy-worker.js', import.meta.url).href;
   const { code, signal, stderr } = await runScript(
     `const { Worker } = await import('node:worker_threads');
@@ -311,7 +311,7 @@ test('a worker is terminated in the middle of a call, and the process goes on', 
   assert.deepEqual([code, signal], [0, null], stderr);
 });
 
-test('the main thread goes on receiving while workers come and go', async () => {
+test('the main thread keeps receiving while workers start and end', async () => {
   await using events = new NetlinkSocket({ protocol: NETLINK_XFRM });
   events.bind({ groups: 8 });
   events.unref();

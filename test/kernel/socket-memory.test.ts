@@ -55,7 +55,7 @@ test('nor of one that is rejected', async () => {
 });
 
 // That a core dump then has nothing of it is seen by `npm run torture`, in a kernel of its own.
-test('what is received is kept out of core dumps and of forked processes', async () => {
+test('received data is kept out of core dumps and forked processes', async () => {
   await using receiver = receiving(false);
   await using sender = sending();
   const complement = randomBytes(SECRET);

@@ -176,7 +176,7 @@ test('subscribe({ netns }) hears the events there', async () => {
   });
 });
 
-test('the owner of a port id there is found by the table there', async () => {
+test("the owner of a port id in a namespace is found by that namespace's table", async () => {
   await using other = await NetworkNamespace.make();
   await using there = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   there.bind({ portId: 777_777 });
@@ -185,7 +185,7 @@ test('the owner of a port id there is found by the table there', async () => {
   assert.equal(await new SocketOwners().find(NETLINK_ROUTE, 777_777), undefined, 'not here');
 });
 
-test('an event that came before the namespace was opened is not heard', async () => {
+test('an event before the namespace was opened is not received', async () => {
   await using other = await NetworkNamespace.make();
   await using first = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: other.path });
   first.send(addressRequest(1));

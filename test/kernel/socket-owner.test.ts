@@ -115,7 +115,7 @@ test('a closed socket’s port id in the same process is not confused with the n
   assert.notEqual(again?.inode, found?.inode);
 });
 
-test('a socket that nobody held is found when somebody does', async () => {
+test('the owner of a previously unowned socket is found later', async () => {
   // Sent to itself: until it is received, no process has a descriptor of it.
   const script = `
 import socket, sys

@@ -49,7 +49,7 @@ test('what happens between subscribing and reading is delivered', async () => {
   assert.deepEqual(seen, spis);
 });
 
-test('leaving a loop does not close the subscription: what comes meanwhile waits for the next loop', async () => {
+test('leaving a loop does not close the subscription: events are queued for the next loop', async () => {
   await using subscription = subscribe({ groups: SA });
   deleteLarval();
   for await (const event of subscription) {
@@ -66,7 +66,7 @@ test('leaving a loop does not close the subscription: what comes meanwhile waits
   assert.deepEqual(subscription.sockets, []);
 });
 
-test('a subscription that was left and that nobody holds is closed when it is collected', async () => {
+test('an unreferenced subscription is closed when garbage-collected', async () => {
   assert(gc);
   const sockets = () => readFileSync('/proc/net/netlink', 'utf8').split('\n').length;
   const before = sockets();
@@ -288,7 +288,7 @@ test('with coalesce all events come, in their order', async () => {
   );
 });
 
-test('what is gathered is read at once by resume, and not while paused', async (t) => {
+test('coalesced events are read immediately by resume, and not while paused', async (t) => {
   if (!(await gathers())) return t.skip('the receive buffer is too small');
   // So long that only resume can end it.
   await using subscription = subscribe({ groups: SA, coalesce: 1000 });

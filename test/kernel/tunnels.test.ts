@@ -64,7 +64,7 @@ async function opened(options?: TunnelMonitorOptions) {
 const becomes = (state: string) => (change: TunnelChange) =>
   'tunnel' in change && change.kind !== 'warning' && change.tunnel?.state === state;
 
-test('a policy is a tunnel that is blocked; a larval SA acquires; without both it is gone', async () => {
+test('a policy alone is a blocked tunnel; with a larval SA it is acquiring; without both it is gone', async () => {
   await using all = await opened({ refreshInterval: 0 });
   const { client, monitor, told, until } = all;
   assert.deepEqual([...monitor.tunnels], []);

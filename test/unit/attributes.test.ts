@@ -12,7 +12,7 @@ function written(write: (to: AttributeWriter) => unknown): Uint8Array {
   return writer.written().slice();
 }
 
-test('what is written is read, of every type', () => {
+test('every type that is written can be read', () => {
   const bytes = written((to) =>
     to
       .u8(1, 255)
@@ -103,7 +103,7 @@ test('arrays, a header before a nest, the last of several, and big-endian by the
   assert.equal(read.get(4)?.u16(), 443);
 });
 
-test('what has another length than its type is refused, with its path and offset', () => {
+test('an attribute whose length does not fit its type is rejected with path and offset', () => {
   const bytes = written((to) => to.u8(1, 1).nest(2, (inside) => inside.u16(1, 5).u8(3, 1)));
   const read = new NetlinkAttributes(bytes, { names: NAMES, base: 16 });
   assert.throws(() => read.get(1)?.u32(), {
@@ -123,7 +123,7 @@ test('what has another length than its type is refused, with its path and offset
   assert.throws(() => read.get(1)?.nest(8), /ONE › needs 8 bytes, has 1/);
 });
 
-test('attributes that do not hold together are refused where they lie', () => {
+test('malformed attributes are rejected with their offset', () => {
   const short = Uint8Array.of(9, 0, 1, 0, 1);
   const little = endianness() === 'LE';
   assert(little || short.reverse());
@@ -137,7 +137,7 @@ test('attributes that do not hold together are refused where they lie', () => {
   assert.throws(() => nested.get(2)?.nest(), { path: ['TWO'], offset: 4 });
 });
 
-test('values that do not fit are refused with their path', () => {
+test('values out of range are rejected with their path', () => {
   const cases: [(to: AttributeWriter) => unknown, RegExp][] = [
     [(to) => to.u8(1, 256), /^ONE › invalid value 256: expected/],
     [(to) => to.u16(3, -1), /^attribute 3 › invalid value -1/],

@@ -70,3 +70,21 @@ test('the subcommands and options of the documents exist', () => {
     help(subcommand);
   }
 });
+
+test('tests quoted in the documents exist', () => {
+  const sources = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(join(root, 'test', name), 'utf8').replaceAll("\\'", "'"));
+  const titles = readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => readFileSync(join(root, 'docs', name), 'utf8').replaceAll(/\s+/g, ' '))
+    .flatMap((text) => [...text.matchAll(/\btests?:? ((?:"[^"]+"(?:, | and )?)+)/g)])
+    .flatMap(([, quoted = '']) =>
+      Array.from(quoted.matchAll(/"([^"]+)"/g), ([, title = '']) => title),
+    );
+  assert(titles.length > 30);
+  // The end may be left out.
+  const begins = (title: string) => title.replace(/ ?…$/, '');
+  const missing = titles.filter((title) => !sources.some((text) => text.includes(begins(title))));
+  assert.deepEqual(missing, []);
+});

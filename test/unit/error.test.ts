@@ -28,7 +28,7 @@ const sources = (...folders: string[]): string =>
 const FOLDERS = ['netlink', 'socket', 'xfrm', 'route', 'monitor', 'tunnel'];
 const SOURCES = sources('base', 'wire', 'lab', 'testing', ...FOLDERS);
 
-test('each class of error is exported and on the page, and none that is not', () => {
+test('the page lists exactly the exported error classes', () => {
   const classes = Array.from(
     SOURCES.matchAll(/^export class (\w+) extends (?:Error|SystemError)\b/gm),
     ([, name]) => name as string,
@@ -61,7 +61,7 @@ test('each code is on the page', () => {
   );
 });
 
-test('what docs/troubleshooting.md quotes is what the library says', () => {
+test('messages quoted in docs/troubleshooting.md are those of the library', () => {
   const text = readFileSync(join(root, 'docs/troubleshooting.md'), 'utf8');
   const quoted = [...text.matchAll(/^### `.+`: (.+)$/gm)].map(([, words]) => words as string);
   assert(quoted.length > 5);

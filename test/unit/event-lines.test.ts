@@ -148,7 +148,7 @@ test('malformed events are written as they are decoded, or not at all', () => {
   assert(lines.length > changed / 10 && lines.length < changed / 1.1, `${lines.length}`);
 });
 
-test('each line has the time of its own batch', () => {
+test('each line has the time of its batch', () => {
   const [{ bytes } = { bytes: Buffer.alloc(0) }] = recorded;
   for (const wall of [0, 1_700_000_000_000, 1_700_000_000_000, 5]) {
     const line = JSON.parse(written(bytes, wall) ?? '');

@@ -61,7 +61,7 @@ async function choose(...refused: string[]) {
   return { suite, seccomp, tried, said };
 }
 
-test('the newest is booted once to see that it does, and taken from then on', async () => {
+test('the newest is test-booted once, and used from then on', async () => {
   keep('sid', '7.2.7');
   keep('bookworm', '6.1.176');
   assert.deepEqual(await choose(), {
@@ -86,7 +86,7 @@ test('one that does not boot by seccomp filters is traced', async () => {
   assert.deepEqual([first.seccomp, again.seccomp, again.tried], [false, false, []]);
 });
 
-test('when the newest does not boot the next one is taken, with a line that says so', async () => {
+test('if the newest does not boot, the next one is used, with a message', async () => {
   keep('sid', '7.2.7');
   keep('bookworm', '6.1.176');
   const refused = ['sid with seccomp', 'sid'];
@@ -99,7 +99,7 @@ test('when the newest does not boot the next one is taken, with a line that says
   assert.deepEqual([first.suite, again.suite, again.tried], ['bookworm', 'bookworm', []]);
 });
 
-test('without an archive the kernel that is kept is taken; without one it says what to do', async () => {
+test('without an archive the cached kernel is used; without either, an error with a hint', async () => {
   await assert.rejects(choose(), (error) => {
     assert(error instanceof LabError);
     assert.equal(error.code, 'LAB_FETCH');

@@ -119,7 +119,7 @@ Signed-By:
     assert.throws(() => chooseArchive(ubuntu, {}, hasKeyring), refuses('LAB_MIRROR'));
   });
 
-  test('the environment comes first; without keys it refuses', () => {
+  test('the environment takes precedence; without keys it is rejected', () => {
     const env = { NETLINK_XFRM_MIRROR: 'http://mine.example/debian' };
     assert.equal(chooseArchive(parseListFile(list), env, hasKeyring).uri, env.NETLINK_XFRM_MIRROR);
     assert.throws(() => chooseArchive([], env, () => false), refuses('LAB_KEYRING'));
@@ -221,7 +221,7 @@ describe('the places of a guest', () => {
     }
   });
 
-  test('TMPDIR comes first', () => {
+  test('TMPDIR takes precedence', () => {
     assert.equal(tempCandidates({ TMPDIR: '/a' }, '/c')[0], '/a');
     assert.equal(tempCandidates({ TMPDIR: 'relative' }, '/c')[0], '/dev/shm');
   });
@@ -284,7 +284,7 @@ describe('the cache', () => {
     assert.throws(() => openCache(foreign), refuses('LAB_CACHE'));
   });
 
-  test('a path that apt or the loader would misread is refused', () => {
+  test('a path that apt or the loader would misread is rejected', () => {
     for (const name of ['a b', 'a:b', 'a"b', 'a;b', 'a$b']) {
       assert.throws(() => openCache(join(base, name)), refuses('LAB_CACHE'));
     }
@@ -408,7 +408,7 @@ describe('what the kernel said', () => {
     assert.ok(log.text.endsWith('line 99999\n'));
   });
 
-  test('reasons are told apart', () => {
+  test('reasons are distinguished', () => {
     const code = (text: string) => bootError(kernel, text).code;
     assert.equal(
       code('Checking that ptrace can change system call numbers...ptrace: Operation not permitted'),
@@ -502,7 +502,7 @@ kernel/net/9p/9pnet_virtio.ko: kernel/net/9p/9pnet.ko kernel/fs/netfs/netfs.ko
     assert(alone.some((word) => word.includes('name=input1')));
   });
 
-  test('what the emulator said tells what to do', () => {
+  test("the emulator's output leads to a hint", () => {
     const kernel = { kind: 'full', release: '7.2', suite: 'sid' } as LabKernel;
     const code = (text: string) => bootError(kernel, text).code;
     const q = '/x/bin/qemu-system-x86_64: ';

@@ -8,7 +8,7 @@ import { address, link } from './simulated-links.ts';
 
 const seed = Number(process.env.NETLINK_XFRM_SEED ?? 1);
 
-test(`after any history addresses are as the kernel has them, and so they were told (seed ${seed})`, () => {
+test(`after any history, addresses and their reported changes match the kernel (seed ${seed})`, () => {
   fc.assert(fc.property(fc.integer(), fc.integer({ min: 0, max: 300 }), runAddressHistory), {
     seed,
     numRuns: 2000,
@@ -17,7 +17,7 @@ test(`after any history addresses are as the kernel has them, and so they were t
 
 const ONE = '192.0.2.1';
 
-test('an address is there, on a link that is down, gone', () => {
+test('an address exists, is on a link that is down, is removed', () => {
   const { local, event, lose } = host(link(2, true));
   assert.deepEqual(event('NEWADDR', { address: address(2, ONE) }), [ONE]);
   assert(local.isLocal(ONE));
@@ -44,7 +44,7 @@ test('an address that never was here is not on this host', () => {
   assert.deepEqual(local.lost(ONE), { address: ONE, link: undefined });
 });
 
-test('a route of type local makes an address, until it goes or its link is switched off', () => {
+test('a route of type local adds an address until the route is removed or its link set down', () => {
   const route = { family: 'inet', type: 'local', protocol: 66, dst: ONE, dstLength: 32, oif: 2 };
   const about = (more: object = {}) => ({ route: { ...route, ...more } }) as never;
   const { local, event } = host(link(2, true));
@@ -64,7 +64,7 @@ test('a route of type local makes an address, until it goes or its link is switc
   assert.notEqual(local.lost(ONE), undefined, 'the route does not come back by itself');
 });
 
-test('an interface can have an IPv4 address more than once; each is an address of its own', () => {
+test('an interface can have an IPv4 address more than once; each counts separately', () => {
   const { local, event } = host(link(2, true));
   event('NEWADDR', { address: address(2, ONE) });
   for (const other of [{ prefixLength: 32 }, { address: '192.0.2.9' }]) {
@@ -86,7 +86,7 @@ test('an interface has an IPv6 address once, and can change its other end', () =
   assert.deepEqual(event('DELADDR', { address: moved }), ['2001:db8::1']);
 });
 
-test('of an address that went with its link the link is known, heard or found missing', () => {
+test('the link of an address removed with it is known, from an event or a resync', () => {
   for (const heard of [true, false]) {
     const { local, event, lose } = host(link(2, true), link(3, true));
     event('NEWADDR', { address: address(2, ONE) });
@@ -106,7 +106,7 @@ test('a port that leaves its bridge remains a link', () => {
   assert.equal(local.lost(ONE), undefined);
 });
 
-test('links and addresses that come and go leave nothing but the last that went', () => {
+test('added and removed links and addresses leave nothing but the last removed one', () => {
   const { table, local, event } = host(link(1, true));
   const nth = (i: number) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
   const COUNT = 20_000;

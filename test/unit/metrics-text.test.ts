@@ -151,7 +151,7 @@ test('lines that are kept are those that would be made anew', () => {
   }
 });
 
-test('while nobody watches, tunnels have no state, and keep their counters', () => {
+test('while unwatched, tunnels have no state and keep their counters', () => {
   const source = sourceOf(twoTunnels());
   source.detach('the privilege is gone');
   const { value } = read(source, 'classic');

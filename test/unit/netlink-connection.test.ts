@@ -272,7 +272,7 @@ test('XfrmClient on a fake kernel', async () => {
   await assert.rejects(client.flushStates('esp'), { code: 'EPERM' });
 });
 
-test('XfrmMonitor on a fake kernel hears an event, and resyncs what it lost', async () => {
+test('XfrmMonitor on a fake kernel receives an event, and resyncs after a loss', async () => {
   let states = [newSa(1)];
   const kernel = new FakeKernel().answer(NETLINK_XFRM, ({ type }) => {
     if (type === XFRM_MSG_GETSA) return { messages: states };
@@ -347,7 +347,7 @@ test("a mistake in a fake kernel's answer is named", async () => {
   }
 });
 
-test('a request that cannot be sent says where it was made', async () => {
+test("a request that cannot be sent has the caller's stack", async () => {
   const tooLong = async function sendsTooMuch() {
     const fill = (write: AttributeWriter) => {
       for (let i = 0; i < 10; i++) write.bytes(1, new Uint8Array(60_000));

@@ -54,7 +54,7 @@ test('every request of a program is read, and none is malformed', () => {
   }
 });
 
-test('what iproute2 says in short is read as the kernel reads it', () => {
+test('abbreviated requests of iproute2 are read as the kernel reads them', () => {
   const lines = replay('iproute2-7.3.pcap');
   // A window of 128 numbers without its words.
   const windows = lines.flatMap(({ state }) => (state?.replayEsn ? [state.replayEsn.bitmap] : []));

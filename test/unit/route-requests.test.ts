@@ -35,7 +35,7 @@ function refuses(request: () => unknown, path: readonly string[], reason: RegExp
   });
 }
 
-test('data of another kind is refused, and data without a kind', () => {
+test('data of another kind, or without one, is rejected', () => {
   const info = ['NEWLINK', 'info'];
   refuses(
     () => link({ info: { kind: 'veth', bridge: { stpState: 1 } } }),

@@ -94,7 +94,7 @@ test('every recorded rtnetlink message decodes, and encodes to the bytes it came
   assert(kinds.size >= 18, [...kinds].join(' '));
 });
 
-test('of rtnetlink, too, what is null or of another type altogether is refused by name', () => {
+test('in rtnetlink too, null and values of a wrong type are rejected by name', () => {
   const [failed, tried] = [new Set<string>(), new Set<string>()];
   for (const { bytes } of captures('route')) {
     for (const message of decode(bytes, decodeRoute)) {

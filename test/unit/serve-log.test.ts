@@ -17,7 +17,7 @@ function record(options: Partial<LogOptions> = {}): [Log, string[]] {
   return [new Log(all), lines];
 }
 
-test('text: time, level, sentence, fields; what is below the level is left out', () => {
+test('text: time, level, message, fields; lines below the level are dropped', () => {
   const [log, lines] = record();
   log.debug('refreshed', 'counters were read');
   log.info('ready', 'listening on 127.0.0.1:9786', { tunnels: 2, netns: null, none: undefined });
@@ -41,7 +41,7 @@ test('JSON: one object per line', () => {
   });
 });
 
-test('for journald, the priority is first, and what it records itself is left out', () => {
+test('for journald, the priority comes first, and fields it records itself are omitted', () => {
   const [log, lines] = record({ journal: true, level: 'debug' });
   for (const level of LOG_LEVELS) log[level]('x', level);
   assert.deepEqual(lines, [

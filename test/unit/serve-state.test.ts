@@ -48,7 +48,7 @@ test('a history holds the last hour, and the state before it', () => {
   assert.equal(history.since('paris', 0), undefined);
 });
 
-test('a tunnel that comes later has no samples from before', () => {
+test('a tunnel added later has no earlier samples', () => {
   const history = new History();
   const early = Object.assign(new TunnelSeries('a', NOW), { tunnel: { id: 'a' }, current: true });
   const later = Object.assign(new TunnelSeries('b', NOW), { tunnel: { id: 'b' }, current: true });

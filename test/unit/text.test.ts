@@ -80,7 +80,7 @@ test('a table is aligned where characters are wide, or take no room', () => {
   assert.deepEqual(lines, ['A     B', '東京  1', 'e\u0301     2']);
 });
 
-test('a row tells times as durations', () => {
+test('a row shows times as durations', () => {
   const [[, event] = []] = messagesOf(capture('uml-6.1/newsa_m.event0'));
   assert(event?.kind === 'NEWSA');
   const state = {
@@ -128,7 +128,7 @@ test('the port id in the header is shown as a claim, where it can be one', () =>
   assert(!text(0).includes('claims'));
 });
 
-test('an error decides how the command ends, and its hint has a line of its own', (t) => {
+test('an error determines the exit status, and its hint is on a separate line', (t) => {
   const write = t.mock.method(process.stderr, 'write', () => true);
   const status = (errno: number, hint?: string) =>
     reportError(new KernelError({ request: 'XFRM_MSG_GETSA', ack: { errno }, hint }));
@@ -141,7 +141,7 @@ test('an error decides how the command ends, and its hint has a line of its own'
   assert.equal(status(ESRCH), 'conditionNotMet');
 });
 
-test('the lines of an error stay lines, and what is in them is escaped', (t) => {
+test('line breaks of an error are kept, and its content is escaped', (t) => {
   const write = t.mock.method(process.stderr, 'write', () => true);
   const hint = 'Run \x1b[2J\nnpm rebuild\u202e';
   reportError(Object.assign(new Error('not found; looked for:\n  /a\rb'), { hint }));

@@ -433,7 +433,7 @@ const frame = (more: Partial<TunnelFrame> = {}): TunnelFrame => ({
   ...more,
 });
 
-test('a frame has a badge, numbers, the worst tunnels, and what is out of sight', () => {
+test('a frame has a badge, counts, the worst tunnels, and the number not shown', () => {
   const lines = frameLines(frame(), plain);
   assert.equal(lines[0], '[SYNCED]  2 tunnels: 1 down, 1 up  counters of 2s ago');
   assert.match(lines[1] ?? '', /^STATE /);

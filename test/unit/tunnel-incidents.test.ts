@@ -107,7 +107,7 @@ test('a tunnel that is down stays in the lists: remembered for a time, or for go
   }
 });
 
-test('an expected tunnel that was never seen is down, and becomes the one that comes', () => {
+test('an expected tunnel that was never seen is down, and becomes the one that appears', () => {
   const world = new World({ expected: [{ name: 'paris', remote: THERE }] }).open();
   assert.equal(world.only.id, 'paris');
   assert.equal(world.only.state, 'down');
@@ -201,7 +201,7 @@ test('a rekey that fails: past the soft limit, then gone with the hard one', () 
   assert.match(world.only.reason, /hard limit/);
 });
 
-test('policies that outlive their last SA are warned of; those of a trap, put back, are not', () => {
+test('policies that outlive their last SA raise a warning; reinstalled trap policies do not', () => {
   const world = running();
   world.pass(10_000);
   world.removePair(0x1001);
@@ -221,7 +221,7 @@ test('policies that outlive their last SA are warned of; those of a trap, put ba
   assert.deepEqual(world.told(), ['down blocked was up by deleted 0']);
 });
 
-test('policies without SAs that become more and more are a leak; tunnels that do are not', () => {
+test('a growing number of policies without SAs is a leak; a growing number of tunnels is not', () => {
   for (const leaking of [true, false]) {
     const world = running();
     for (let i = 1; i <= 70; i++) {
@@ -235,7 +235,7 @@ test('policies without SAs that become more and more are a leak; tunnels that do
   }
 });
 
-test('what was missed is found by a resync, and the cause is not invented', () => {
+test('missed changes are found by a resync, without an invented cause', () => {
   const world = running();
   world.deaf(() => {
     world.removePolicies();
@@ -371,7 +371,7 @@ test('up, but one-way: packets go out and none come in', () => {
   assert.deepEqual(world.told(), ['up up was one-way']);
 });
 
-test('a tunnel that comes back after an outage is not one-way by what was sent before', () => {
+test('a tunnel that recovers is not one-way because of earlier traffic', () => {
   for (const away of [200, 9000, 60_000]) {
     const world = running({}, { thresholds: { stalePolicy: 0 } });
     world.watch(3, () => chat(world));
@@ -392,7 +392,7 @@ test('a tunnel that comes back after an outage is not one-way by what was sent b
   }
 });
 
-test('nor by what was sent while its address was gone, or there was no inbound SA', () => {
+test('nor because of packets sent without its address or an inbound SA', () => {
   const world = running();
   world.removeSa(0x9001);
   world.look();
@@ -409,7 +409,7 @@ test('nor by what was sent while its address was gone, or there was no inbound S
   assert.deepEqual(world.told(), ['down down was up by address-gone', 'up up was down']);
 });
 
-test('a tunnel that comes back is not idle by when it was last used before', () => {
+test('a tunnel that recovers is not idle because of earlier use', () => {
   const world = running();
   world.watch(1, () => chat(world));
   world.removePair(0x1001);
@@ -495,7 +495,7 @@ test('a rekey is one change, preceded by its parts on request', () => {
   );
 });
 
-test('a rekey in which an SA is replaced more often in one direction is told, and so are those after it', () => {
+test('a rekey with more replacements in one direction is reported, and so are later ones', () => {
   const world = running();
   world.addSa(0x1002);
   world.look().pass(300);
@@ -522,7 +522,7 @@ test('a rekey in which an SA is replaced more often in one direction is told, an
   ]);
 });
 
-test('an idle tunnel that is rekeyed is idle before and after: its states on the way are parts of the rekey', () => {
+test('an idle tunnel is idle before and after a rekey; intermediate states are parts of the rekey', () => {
   const world = running();
   world.watch(31);
   assert.deepEqual(world.told(), ['state idle was up']);
@@ -593,7 +593,7 @@ test("the age shown is the child's, and time up goes through rekeys", () => {
   assert.deepEqual(world.only.upSince, upSince);
 });
 
-test('the peer moves behind its address translation', () => {
+test("the peer's NAT mapping changes", () => {
   const world = running();
   for (let i = 0; i < 3; i++) {
     world.mapping(0x9001);
@@ -655,7 +655,7 @@ test('an expected peer with another address is the same tunnel', () => {
   assert.equal(world.only.state, 'up');
 });
 
-test('the local address goes, and its link', () => {
+test('the local address is removed, and its link', () => {
   const world = running();
   const { settle } = TUNNEL_THRESHOLDS;
   world.address(HERE, { address: HERE, link: undefined });
@@ -678,7 +678,7 @@ test('the local address goes, and its link', () => {
   assert.equal(world.only.reason, `link x\x1b[31m of local address ${HERE} is down or gone`);
 });
 
-test('a tunnel that is set up: asked for, there, used', () => {
+test('a tunnel being set up: requested, established, used', () => {
   const world = new World().open();
   world.addPolicies();
   world.look().pass(500);
@@ -720,7 +720,7 @@ test('SAs to a group, and of an address that talks to itself, serve both directi
   }
 });
 
-test('the outbound policy goes: nothing sends packets through the SAs, whatever still lets them in', () => {
+test('without the outbound policy the tunnel is not up, whatever inbound policies remain', () => {
   const world = running();
   world.removePolicies(({ dir }) => dir === 'out');
   world.look().pass(1000);
@@ -743,7 +743,7 @@ test('SAs added shortly before their policies are not orphans', () => {
   assert.deepEqual(world.told(), ['added up', 'up up']);
 });
 
-test('a down waits until it is known who did it, and nothing else waits for it', () => {
+test('a down waits for the lookup of its requester, and nothing else does', () => {
   const claims: number[] = [];
   let known = false;
   const world = running(
@@ -780,7 +780,7 @@ test('a down waits until it is known who did it, and nothing else waits for it',
   assert.equal(tunnel?.since.monotonic, 2000, 'since its SAs went');
 });
 
-test('SAs that come while it is looked for who deleted the old ones are a rekey', () => {
+test('SAs added during the requester lookup for deleted ones are a rekey', () => {
   const world = running({}, { claimant: () => undefined });
   world.removePair(0x1001, 812);
   world.look().pass(1000);

@@ -155,7 +155,7 @@ test('one SA of any source to a group is a tunnel, and serves both directions', 
   assert.equal(world.only.state, 'orphan');
 });
 
-test('a bundle that is taken apart leaves no tunnel behind, and none is told twice', () => {
+test('a bundle that is dissolved leaves no tunnel behind, and none is reported twice', () => {
   const world = compressed().open();
   world.removePolicies();
   world.look().pass(1000);
@@ -316,7 +316,7 @@ test('what a template does not accept does not serve it: reqid, mode, source, ma
   }
 });
 
-test('of policies of one priority the older comes first', () => {
+test('of policies with equal priority the older takes precedence', () => {
   for (const action of ['block', 'allow'] as const) {
     for (const older of [true, false]) {
       const world = new World();
@@ -333,7 +333,7 @@ test('of policies of one priority the older comes first', () => {
   }
 });
 
-test('a policy without templates that comes first and takes all packets is in the way; others are not', () => {
+test('a policy without templates that takes precedence for all packets blocks the tunnel; others do not', () => {
   for (const [priority, selector, dir, action, state] of [
     [1, net('10.1.0.0', '10.2.0.0'), 'out', 'block', 'one-way'],
     [1, net('10.1.0.0', '10.2.0.0'), 'out', 'allow', 'one-way'],
@@ -367,7 +367,7 @@ test('a tunnel whose source the kernel chooses is one, also with a reqid for eac
   assert.equal(world.only.state, 'up', world.only.reason);
 });
 
-test('what is forwarded is judged by the policies for it, and what is for this host by the others', () => {
+test('forwarded traffic is evaluated by fwd policies, traffic for this host by in policies', () => {
   for (const [dir, state] of [
     ['fwd', 'one-way'],
     ['in', 'up'],
@@ -410,7 +410,7 @@ test('selectors: what they have in common', () => {
   }
 });
 
-test('a policy of another tunnel for more packets is in the way if it comes first', () => {
+test('a wider policy of another tunnel blocks this one if it takes precedence', () => {
   const wide = (from: string, to: string, priority: number) => ({
     selector: { ...net(from, to), prefixlenS: 8, prefixlenD: 8 },
     priority,

@@ -183,7 +183,7 @@ function runHistory(seed: number, steps: number): void {
   assert.equal(shown.size, 0);
 }
 
-test(`after any history, what was joined by and by is what is joined anew (seed ${seed})`, () => {
+test(`after any history, incremental and full joins agree (seed ${seed})`, () => {
   fc.assert(fc.property(fc.integer(), fc.integer({ min: 0, max: 200 }), runHistory), {
     seed,
     numRuns: generated(300),

@@ -20,7 +20,7 @@ import {
 
 const bytesOf = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
-test('IPv6 addresses are written as RFC 5952 says', () => {
+test('IPv6 addresses follow RFC 5952', () => {
   const cases: [hex: string, text: string][] = [
     ['20010db8 00000000 00000000 00000001', '2001:db8::1'],
     ['00000000 00000000 00000000 00000000', '::'],

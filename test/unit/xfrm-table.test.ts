@@ -123,7 +123,7 @@ test('a soft EXPIRE brings the counters, a hard one takes the SA away without a 
   assert.deepEqual(told(), [['removed hard-expired'], 'right']);
 });
 
-test('a hard EXPIRE of an SA that is hardly a second old may be of one before it', () => {
+test('a hard EXPIRE of an SA less than a second old may be for its predecessor', () => {
   const { table, told } = opened([sa(1000)]);
   table.event(event('EXPIRE', { hard: true, state: larval(1000) }, 1001));
   assert.deepEqual(told(), [['removed hard-expired'], 'in doubt']);
@@ -144,7 +144,7 @@ test('a hard EXPIRE may be of an SA to whose place one of the same second was mi
   }
 });
 
-test('a hard EXPIRE while a list is made takes away the SA that the list had', () => {
+test('a hard EXPIRE during a dump removes the dumped SA', () => {
   const { compare, told, states } = opened([sa(1000)]);
   compare([event('EXPIRE', { hard: true, state: larval(1000) })], [sa(1000)]);
   assert.deepEqual(told(), [['removed hard-expired', 'refreshed'], 'right']);
@@ -185,14 +185,14 @@ test('an UPDSA may have been for an SA of another mark that a late EXPIRE takes 
   assert.deepEqual(states(), []);
 });
 
-test('so it may be if a DELSA follows while the list is made', () => {
+test('the same if a DELSA follows during the dump', () => {
   const { compare, told } = opened([sa(990)]);
   const during = [event('UPDSA', { state: sa(1000, MARKED) }), event('DELSA', { state: sa(990) })];
   compare(during, []);
   assert.deepEqual(told()[1], 'in doubt');
 });
 
-test('DELSA, FLUSHSA and EXPIRE of what was listed as larval may be for one before it', () => {
+test('DELSA, FLUSHSA and EXPIRE of an SA listed as larval may be for its predecessor', () => {
   for (const gone of [
     event('DELSA', { state: larval(900) }),
     event('FLUSHSA', { proto: 'any' }),
@@ -211,14 +211,14 @@ test('so may NEWSA and DELSA of an SA that had its place', () => {
   assert.deepEqual(told(), [['added', 'removed deleted'], 'in doubt']);
 });
 
-test('an SA that is listed and announced has the counters of the list', () => {
+test('an SA both dumped and announced has the counters of the dump', () => {
   const { compare, told, states } = opened([]);
   compare([event('NEWSA', { state: sa(1000) })], [sa(1000, { current: current(1000, 5) })]);
   assert.deepEqual(told(), [['added', 'refreshed'], 'right']);
   assert.equal(states()[0]?.current.packets, 5n);
 });
 
-test('a comparison tells another incarnation by its add time, its counters, or its keys', () => {
+test('a comparison detects a new incarnation by add time, counters or keys', () => {
   for (const [before, after] of [
     [sa(1000), sa(1001)],
     [sa(1000, { current: { ...current(1000), bytes: 9n } }), sa(1000)],
@@ -234,7 +234,7 @@ test('a comparison tells another incarnation by its add time, its counters, or i
   assert.deepEqual(told(), [['updated reqid', 'refreshed'], 'right']);
 });
 
-test('a policy with the number of another is another', () => {
+test('a policy with the index of another is a different policy', () => {
   const { table, told } = opened([], [policy(1000)]);
   const selector = { saddr: '10.0.0.0', daddr: '10.2.0.0' };
   table.event(event('UPDPOLICY', { policy: policy(2000, { selector }) }));
@@ -257,7 +257,7 @@ test('a policy that an event gives a device may have gone with it', () => {
   assert.deepEqual(told(), [['added', 'updated offload'], 'in doubt']);
 });
 
-test('what an UPDSA gives counts where the SA has it too', () => {
+test('values of an UPDSA apply only if the SA also had them', () => {
   const encap = { type: 'espinudp', sport: 4500, dport: 4500, oa: '0.0.0.0' };
   const { table, told, states } = opened([sa(1000)]);
   table.event(event('UPDSA', { state: sa(2000, { encap, ifId: 5 }) }));
@@ -265,7 +265,7 @@ test('what an UPDSA gives counts where the SA has it too', () => {
   assert.deepEqual(states(), [sa(1000, { ifId: 5 })]);
 });
 
-test('an SA of a sequence number that two larval SAs have takes the place of one: which, a list tells', () => {
+test('an SA with the sequence number of two larval SAs replaces one of them; a dump tells which', () => {
   const more = { spi: 0, seq: 3 };
   const { table, told } = opened([
     larval(900, { ...more, reqid: 1 }),
@@ -275,7 +275,7 @@ test('an SA of a sequence number that two larval SAs have takes the place of one
   assert.deepEqual(told()[1], 'in doubt');
 });
 
-test('a helper of IPCOMP that has no SA left is waited for, but not for ever', () => {
+test('the table waits for the removal of an unused IP-in-IP state of IPComp, but not for ever', () => {
   const comp = sa(1000, { proto: 'comp', mode: 'tunnel' });
   const helper = larval(1000, { proto: 4, spi: 0xc0000201 });
   const { table, told, states, compare } = opened([comp, helper]);
@@ -296,7 +296,7 @@ test('a helper of IPCOMP that has no SA left is waited for, but not for ever', (
   assert.deepEqual(other.states(), [helper]);
 });
 
-test('a helper of IPCOMP that none of the SAs can use is waited for', () => {
+test('the table waits for the removal of an IP-in-IP state of IPComp that no SA can use', () => {
   const comp = sa(1000, { proto: 'comp', mode: 'tunnel', mark: { value: 1, mask: 0xff } });
   const helper = larval(1000, { proto: 4, spi: 0xc0000201, mark: comp.mark });
   const unmarked = larval(1000, { proto: 4, spi: 0xc0000202 });
@@ -324,7 +324,7 @@ test('lookups accept any spelling of an address', () => {
   assert.deepEqual(states.byPeers('2001:db8:0:0::1', '2001:db8::0:2'), [found]);
 });
 
-test('tables are asked by id, uid, SPI, destination, a filter, and an index of one’s own', async () => {
+test('lookups by id, uid, SPI, destination, filter and custom index', async () => {
   const { table, ...rest } = opened([sa(1000), sa(1000, { spi: 300, mode: 'transport' })]);
   const states = new StatesView(table.tables.state);
   const [first, second] = [...states];
@@ -369,7 +369,7 @@ test('tables are asked by id, uid, SPI, destination, a filter, and an index of o
   assert.deepEqual(rest.told()[1], 'right');
 });
 
-test('a larval SA without SPI gets one untold: what comes of an unknown SA may be about it', () => {
+test('a larval SA gets its SPI without an event, so an event about an unknown SA may concern it', () => {
   const named = { spi: 300, seq: 3 };
   for (const [kind, more] of [
     ['DELSA', { state: larval(900, named) }],
@@ -382,7 +382,7 @@ test('a larval SA without SPI gets one untold: what comes of an unknown SA may b
   }
 });
 
-test('of SAs with keys and no SPI the kernel takes more of the same: a list tells how many', () => {
+test('the kernel accepts duplicates of SAs with keys and no SPI; a dump tells how many', () => {
   const { table, told, states } = opened([sa(1000, { spi: 0 })]);
   table.event(event('NEWSA', { state: sa(1001, { spi: 0 }) }));
   assert.deepEqual(told(), [[], 'in doubt']);
@@ -449,7 +449,7 @@ test('rates are those of one incarnation, of the time between two readings', () 
   ]);
 });
 
-test('an entry says when its counters were read', () => {
+test('an entry has the time at which its counters were read', () => {
   const { table } = opened([sa(1000)]);
   const counted = () => Array.from(table.tables.state, ({ countersReadAt: { wall } }) => wall)[0];
   assert.equal(counted(), 0);

@@ -118,3 +118,10 @@ export function endWhenUnread(): void {
     process.exit(1);
   });
 }
+
+/** On a terminal, explains an empty list; a pipe gets nothing, as with `ip`. @param what plural */
+export function noteEmpty(what: string, isFiltered: boolean): void {
+  if (process.stdout.isTTY !== true) return;
+  const where = isFiltered ? 'match the filter' : 'in this network namespace';
+  process.stderr.write(`no ${what} ${where}\n`);
+}
