@@ -55,7 +55,9 @@ test('libreswan: on demand, rekeys under traffic, down, up, IKEv1, a killed peer
     [],
   );
   // The SAs that the killed daemon left in the kernel have successors when it is there again; the left one deleted its own.
-  assert.equal(successions(right.tunnels).length, mirrored.length + 2);
+  // (A slow host has time for another rekey, which both tell.)
+  const own = successions(right.tunnels, true).filter((one) => !rekeys.includes(one));
+  assert.equal(own.length, 2, `${own}`);
   for (const { tunnels, command } of [left, right]) {
     assert.deepEqual(successions(command), successions(tunnels));
   }
