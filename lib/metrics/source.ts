@@ -3,6 +3,7 @@ import type { EventCount } from '../monitor/event-counts.ts';
 import type { XfrmChange } from '../monitor/xfrm-monitor.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { XfrmStat } from '../monitor/xfrm-stat.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
 import type { Metric, TunnelMetric } from './metric.ts';
@@ -61,6 +62,7 @@ export class MetricsSource {
     this.blindReason = undefined;
     this.doubtedSince = undefined;
     this.syncedAt = monitor.countersReadAt.wall;
+    this.tunnels.suspend();
     const missed = this.tunnels.read(monitor.tunnels, Date.now());
     this.gaps.restart += missed;
     this.tunnels.retain(new Set(Array.from(monitor.tunnels, ({ id }) => id)));
@@ -84,6 +86,12 @@ export class MetricsSource {
     this.#droppedBefore += monitor.xfrm.dropped;
     this.monitor = undefined;
     this.doubtedSince = undefined;
+  }
+
+  /** While nobody watches: these tunnels are known not to exist, as their namespace does not. */
+  absent(tunnels: readonly Tunnel[]): void {
+    this.tunnels.suspend();
+    this.gaps.missed += this.tunnels.read(tunnels, Date.now());
   }
 
   get state(): WatchState {

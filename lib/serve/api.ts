@@ -59,7 +59,7 @@ export function* tunnelsJson(
   netns: string | null | undefined,
 ): Generator<string, undefined> {
   const all = watched(service, netns).flatMap((one) =>
-    one.monitor ? Array.from(one.monitor.tunnels, (tunnel) => ({ one, tunnel })) : [],
+    Array.from(one.tunnels, (tunnel) => ({ one, tunnel })),
   );
   all.sort((a, b) => worstTunnelFirst(a.tunnel, b.tunnel));
   yield `{"at":${Date.now()},"event":${service.log.last},"tunnels":[`;
@@ -77,7 +77,7 @@ export function tunnelDetails(service: Service, key: string): string | undefined
   for (const one of service.namespaces) {
     const prefix = one.name === null ? '' : keyOf(one.name, '');
     if (!key.startsWith(prefix)) continue;
-    const tunnel = one.monitor?.tunnels.get(key.slice(prefix.length));
+    const tunnel = one.tunnel(key.slice(prefix.length));
     if (tunnel === undefined) continue;
     const { sas, larval, policies, warnings } = tunnel;
     const states = [...sas.out, ...sas.in, ...larval];

@@ -275,7 +275,7 @@ const REFUSALS: Readonly<Record<Refusal, string>> = {
   'not-found': 'a path that does not exist',
   malformed: 'a request that is not HTTP, or too large',
   timeout: 'a request that did not arrive in time',
-  connections: 'too many connections; the oldest idle one was closed',
+  connections: 'too many connections; the oldest idle one, or else the new one, was closed',
   busy: 'too many requests or streams at once',
   'slow-reader': 'a reader that does not read',
 };

@@ -102,7 +102,7 @@ export class HttpServer {
     });
     // A reader that takes nothing, or a client that sends nothing, and would stay forever.
     this.#server.setTimeout(WRITE, (socket: Socket) => {
-      if (this.#connections.get(socket)?.busy) hooks.refused('slow-reader', socket.remoteAddress);
+      if (this.#connectionOf(socket)?.busy) hooks.refused('slow-reader', socket.remoteAddress);
       socket.destroy();
     });
   }
@@ -140,6 +140,11 @@ export class HttpServer {
     await closed;
   }
 
+  /** Of TLS, the connection is the one below. */
+  #connectionOf(socket: Socket): { busy: number } | undefined {
+    return this.#connections.get(socket) ?? this.#connections.get(plainOf(socket));
+  }
+
   #connected(socket: Socket): void {
     this.#connections.set(socket, { busy: 0 });
     socket.on('close', () => this.#connections.delete(socket));
@@ -175,8 +180,7 @@ export class HttpServer {
 
   #request(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    // Of TLS, the connection is the one below.
-    const connection = this.#connections.get(socket) ?? this.#connections.get(plainOf(socket));
+    const connection = this.#connectionOf(socket);
     if (connection) connection.busy++;
     response.on('close', () => {
       if (connection) connection.busy--;

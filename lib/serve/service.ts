@@ -98,8 +98,8 @@ export class Service {
   /** All tunnels in words, for a service manager. */
   get status(): string {
     let [all, up] = [0, 0];
-    for (const { monitor } of this.#namespaces.values()) {
-      for (const { state } of monitor?.tunnels ?? []) {
+    for (const { tunnels } of this.#namespaces.values()) {
+      for (const { state } of tunnels) {
         all++;
         if (isUpState(state)) up++;
       }
@@ -116,22 +116,29 @@ export class Service {
     await Promise.all(this.#closing);
   }
 
+  /** The expected tunnels of a namespace. One that names no namespace is expected in the first. */
   #expectedIn(name: string | null) {
-    return this.#config.expected.flatMap(({ netns, ...tunnel }) =>
-      (netns ?? null) === name ? [tunnel] : [],
-    );
+    const { expected, netns: names } = this.#config;
+    const [first = null] = names;
+    return expected.flatMap(({ netns = first, ...tunnel }) => (netns === name ? [tunnel] : []));
   }
 
-  #watch({ netns, allNetns }: ServeConfig): void {
-    const wanted = new Map<string | null, NetnsReference | undefined>(
-      netns.map((name) => [name, this.#pathOf(name)]),
-    );
-    if (netns.length === 0) wanted.set(null, undefined);
-    for (const [name, path] of wanted) this.#add(name, path);
+  /** What is watched in any case: also where a tunnel is expected, be it there or not. */
+  get #wanted(): ReadonlySet<string | null> {
+    const { expected, netns } = this.#config;
+    const named = expected.flatMap((one) => one.netns ?? []);
+    return new Set(netns.length === 0 ? [null, ...named] : [...netns, ...named]);
+  }
+
+  #watch({ allNetns }: ServeConfig): void {
+    const wanted = this.#wanted;
+    for (const name of wanted) this.#add(name, name === null ? undefined : this.#pathOf(name));
     if (allNetns && this.#named === undefined) {
       this.#named = new NamespaceWatch({
         added: ({ name, path }) => this.#add(name, path),
-        removed: ({ name }) => this.#remove(name),
+        removed: ({ name }) => {
+          if (!this.#wanted.has(name)) this.#remove(name);
+        },
       });
       this.#named.begin();
     } else if (!allNetns) {
@@ -144,7 +151,11 @@ export class Service {
   }
 
   #add(name: string | null, path: NetnsReference | undefined): void {
-    if (this.#namespaces.has(name)) return;
+    const known = this.#namespaces.get(name);
+    if (known) {
+      known.retry();
+      return;
+    }
     const namespace = new WatchedNamespace(name, path, this.#expectedIn(name), this.#around);
     const { namespaces, isLast } = this.#saved;
     const saved = namespaces.get(name);

@@ -12,6 +12,7 @@ import type { EventLog } from './event-log.ts';
 import { History } from './history.ts';
 import type { LifeCycle } from './life-cycle.ts';
 import { noticeOf } from './tunnel-notices.ts';
+import { absentTunnels, changesBetween } from './unwatched.ts';
 
 /** Milliseconds until it tries again, after each failure. */
 const AGAIN = [1000, 2000, 5000, 10_000, 30_000];
@@ -56,6 +57,12 @@ export class WatchedNamespace {
   #check: NodeJS.Timeout | undefined;
   /** Why the last attempt to open a monitor failed. */
   failure: unknown;
+  #isAbsent = false;
+  /** Its expected tunnels, all down, while it does not exist. */
+  #absent: readonly Tunnel[] = [];
+  /** While nobody watches, what clients were told last; undefined: nothing yet. */
+  #shown: readonly Tunnel[] | undefined;
+  #pause = new AbortController();
 
   constructor(
     name: string | null,
@@ -74,6 +81,15 @@ export class WatchedNamespace {
     return this.source.monitor;
   }
 
+  /** Its tunnels, as far as anything is known about them. */
+  get tunnels(): Iterable<Tunnel> {
+    return this.monitor?.tunnels ?? this.#absent;
+  }
+
+  tunnel(id: string): Tunnel | undefined {
+    return this.monitor ? this.monitor.tunnels.get(id) : this.#absent.find((one) => one.id === id);
+  }
+
   /** Its state, and why. */
   get state(): { readonly state: WatchState; readonly reason: string | undefined } {
     const { state, doubtedSince, blindReason } = this.source;
@@ -90,6 +106,11 @@ export class WatchedNamespace {
     this.#running ??= this.#run();
   }
 
+  /** It may have come back: does not wait for the next attempt. */
+  retry(): void {
+    this.#pause.abort();
+  }
+
   async close(): Promise<void> {
     this.#ended.abort();
     clearTimeout(this.#check);
@@ -100,12 +121,14 @@ export class WatchedNamespace {
     this.#expected = expected;
     this.monitor?.setExpected(expected);
     this.source.update();
+    if (this.#isAbsent) this.#showAbsent();
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#ended;
     for (let failures = 0; !signal.aborted; failures++) {
       let why: string | undefined;
+      this.#pause = new AbortController();
       try {
         await using monitor = await TunnelMonitor.open({
           ...this.#around.options,
@@ -117,21 +140,47 @@ export class WatchedNamespace {
         this.failure = undefined;
         this.#attach(monitor);
         this.#tried();
-        why = await endOf(monitor);
+        const end = await endOf(monitor);
+        why = end.why;
+        this.#isAbsent = end.isGone;
+        this.#shown = [...monitor.tunnels];
         this.source.detach(why);
       } catch (error) {
         if (signal.aborted) break;
         why = messageOf(error);
         this.failure = error;
+        this.#isAbsent = isAbsence(error);
         this.source.detach(why);
       }
-      this.#tried();
       if (signal.aborted) break;
+      if (this.#isAbsent) this.#showAbsent();
+      else this.#absent = [];
+      this.#tried();
       this.#tell();
       const wait = AGAIN[Math.min(failures, AGAIN.length - 1)];
-      await sleep(wait, undefined, { signal, ref: false }).catch(() => {});
+      const ended = AbortSignal.any([signal, this.#pause.signal]);
+      await sleep(wait, undefined, { signal: ended, ref: false }).catch(() => {});
     }
     this.#tried();
+  }
+
+  /** It does not exist: what is expected in it is not there, which is known. */
+  #showAbsent(): void {
+    this.#absent = absentTunnels(this.#expected);
+    this.source.absent(this.#absent);
+    this.#show(this.#absent);
+  }
+
+  /** Tells clients what changed while nobody watched. */
+  #show(tunnels: Iterable<Tunnel>): void {
+    const all = [...tunnels];
+    const now = Date.now();
+    for (const change of changesBetween(this.#shown ?? all, all)) {
+      this.#changed(change);
+      if (change.kind === 'down') this.source.tunnels.down(change.tunnel, change.reason.kind);
+    }
+    for (const tunnel of all) this.#mark(tunnel, now, true);
+    this.#shown = all;
   }
 
   #attach(monitor: TunnelMonitor): void {
@@ -139,9 +188,11 @@ export class WatchedNamespace {
     // The list may have changed while it was being opened.
     if (this.#expected !== undefined) monitor.setExpected(this.#expected);
     this.source.attach(monitor);
-    const now = Date.now();
-    for (const tunnel of monitor.tunnels) this.#mark(tunnel, now, true);
-    this.history.sample(this.source.tunnels, now);
+    this.#isAbsent = false;
+    this.#absent = [];
+    this.#show(monitor.tunnels);
+    this.#shown = undefined;
+    this.history.sample(this.source.tunnels, Date.now());
     monitor.on('change', (change) => this.#changed(change));
     monitor.xfrm.on('event', (event: XfrmEvent) => {
       const kind = SUBJECTS[event.kind] === 'policy' ? 'policy' : 'sa';
@@ -216,14 +267,27 @@ export class WatchedNamespace {
   }
 }
 
-/** Waits until a monitor ends, or its namespace is gone. @returns why */
-function endOf(monitor: TunnelMonitor): Promise<string | undefined> {
+/** How a monitor ended. */
+interface End {
+  readonly why: string | undefined;
+  /** Whether its namespace is gone. */
+  readonly isGone: boolean;
+}
+
+/** Waits until a monitor ends, or its namespace is gone. */
+function endOf(monitor: TunnelMonitor): Promise<End> {
   return new Promise((resolve) => {
-    monitor.once('error', (error) => resolve(messageOf(error)));
-    monitor.once('close', () => resolve(undefined));
-    monitor.once('namespace-gone', ({ path }) => resolve(`${path} is gone`));
+    monitor.once('error', (error) => resolve({ why: messageOf(error), isGone: false }));
+    monitor.once('close', () => resolve({ why: undefined, isGone: false }));
+    monitor.once('namespace-gone', ({ path }) => resolve({ why: `${path} is gone`, isGone: true }));
   });
 }
+
+/** Whether an attempt to open a namespace says that there is none, or none any more. */
+const isAbsence = (error: unknown): boolean => {
+  const { syscall, code = '' } = error as NodeJS.ErrnoException;
+  return syscall === 'open' && ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(code);
+};
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);

@@ -1,13 +1,15 @@
 /** `netlink-xfrm serve` as a user runs it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { get as getTls } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { readExposition } from '../exposition.ts';
-import { run, runWithoutPrivilege, start } from './command.ts';
+import { program, run, runWithoutPrivilege, startBy } from './command.ts';
 import { ip, words } from './support.ts';
 import { addHere, addPolicies, deleteHere, FAR, flush, HERE } from './tunnel-peers.ts';
 
@@ -28,8 +30,11 @@ after(() => {
 afterEach(() => flush());
 
 /** A running daemon, on a port of its own. */
-async function serve(...args: string[]) {
-  const daemon = await start('serve', '--listen', '127.0.0.1:0', ...args);
+const serve = (...args: string[]) => serveBy([program], ...args);
+
+/** The same, by another program. */
+async function serveBy(by: readonly string[], ...args: string[]) {
+  const daemon = await startBy(by, 'serve', '--listen', '127.0.0.1:0', ...args);
   const at = /https?:\/\/[\d.:]+/.exec(await daemon.said('listening on'))?.[0] ?? '';
   const fetched = (path: string, headers: Record<string, string> = {}) =>
     fetch(`${at}${path}`, { headers });
@@ -188,34 +193,152 @@ test('TLS and a token, from files', async () => {
   assert(!err.includes('letters'), err);
 });
 
-test('a deleted namespace is reported, and watched again when it is back', async () => {
-  ip('netns', 'add', NETNS);
-  const all = await serve('--netns', NETNS);
+test('a thousand event streams: as many as allowed are served, and others still get answers', async () => {
+  const config = file('streams.json', { eventStreams: 8, connections: 64 });
+  const all = await serve('--config', config);
   await all.ready();
+  const asked = Array.from({ length: 1000 }, () => get(`${all.at}/api/events`, { agent: false }));
+  const answers = await Promise.all(
+    asked.map(async (one) => {
+      try {
+        const [response] = (await once(one, 'response')) as [IncomingMessage];
+        response.on('error', () => {}).resume();
+        return response.statusCode;
+      } catch {
+        return 'closed';
+      }
+    }),
+  );
+  const count = (what: unknown) => answers.filter((one) => one === what).length;
+  assert.equal(count(200), 8);
+  assert.equal(count(503) + count('closed'), 992);
+  assert.equal((await all.fetched('/healthz')).status, 200);
+  const { value } = await all.metrics();
+  assert.equal(value('xfrm_serve_event_streams'), 8);
+  assert((value('xfrm_serve_connections') ?? 0) <= 64);
+  const refused = (reason: string) => value('xfrm_serve_refusals_total', { reason }) ?? 0;
+  assert(refused('busy') >= count(503), `${refused('busy')}`);
+  assert(refused('connections') + refused('busy') >= 992);
+  for (const one of asked) one.on('error', () => {}).destroy();
+  await until(all.metrics, (found) => found.value('xfrm_serve_event_streams') === 0);
+  const again = await all.fetched('/api/events');
+  assert.equal(again.status, 200);
+  await again.body?.cancel();
+  const { err } = await all.end();
+  for (const event of ['refused-busy', 'refused-connections']) {
+    assert((err.match(new RegExp(`event=${event}`, 'g'))?.length ?? 0) <= 1, err);
+  }
+});
+
+test('a privilege that is lost is reported once, counted, and survived', async () => {
+  // The same as another user, who lacks CAP_NET_ADMIN; the addon's thread has only that user, too.
+  const script = `
+    const { setuid } = process;
+    process.on('SIGUSR2', () => setuid.call(process, 65534));
+    await import(${JSON.stringify(program)});`;
+  const path = join(folder, 'less.mjs');
+  writeFileSync(path, script);
+  const all = await serveBy([path], '--expect', `paris=${FAR}`, '--refresh', '1s');
+  await all.ready();
+  all.child.kill('SIGUSR2');
+  const blind = await until(
+    () => all.fetched('/readyz'),
+    ({ status }) => status === 503,
+  );
+  assert.match(await blind.text(), /EPERM/);
+  const { value } = await until(all.metrics, (found) => found.value('xfrm_watch_blind') === 1);
+  // How it is now is not known.
+  assert.equal(value('xfrm_tunnel_up', { tunnel: 'paris' }), undefined);
+  assert.deepEqual((await all.json('/api/tunnels')).tunnels, []);
+  assert.match((await all.json('/api/host')).namespaces[0].reason, /EPERM/);
+  assert.equal((await all.fetched('/healthz')).status, 200);
+  const { status, err } = await all.end();
+  assert.equal(status, 0);
+  assert.equal(err.match(/is blind/g)?.length, 1, err);
+});
+
+/** Policies to the peer in the other namespace. */
+function addPoliciesThere(): void {
+  ip(...words(`-n ${NETNS} link set lo up`));
+  ip(...words(`-n ${NETNS} address add ${HERE}/32 dev lo`));
+  for (const [dir, from, to] of [
+    ['out', HERE, FAR],
+    ['in', FAR, HERE],
+  ]) {
+    const policy = `xfrm policy add src ${from} dst ${to} dir ${dir}`;
+    ip(...words(`-n ${NETNS} ${policy} tmpl src ${from} dst ${to} proto esp reqid 7 mode tunnel`));
+  }
+}
+
+test('a deleted namespace is reported, its expected tunnels are down, and it is watched again when it is back', async () => {
+  ip('netns', 'add', NETNS);
+  addPoliciesThere();
+  // Without a namespace of its own, a tunnel is expected in the first that is watched.
+  const all = await serve('--netns', NETNS, '--expect', `paris=${FAR}`);
+  await all.ready();
+  const { event } = await all.json('/api/tunnels');
   ip('netns', 'delete', NETNS);
   const gone = await until(
     () => all.fetched('/readyz'),
     ({ status }) => status === 503,
   );
   assert.match(await gone.text(), new RegExp(`^${NETNS}: /run/netns/${NETNS} is gone`));
-  assert.equal((await all.metrics()).value('xfrm_watch_blind', { netns: NETNS }), 1);
+  const blind = await all.metrics();
+  const paris = { netns: NETNS, tunnel: 'paris' };
+  assert.equal(blind.value('xfrm_watch_blind', { netns: NETNS }), 1);
+  assert.equal(blind.value('xfrm_tunnel_up', paris), 0);
+  assert.equal(blind.value('xfrm_tunnel_expected', paris), 1);
+  const { tunnels } = await all.json('/api/tunnels?state=down');
+  const [{ key, reason }] = tunnels;
+  assert.deepEqual(
+    [tunnels.length, key, reason],
+    [1, `netns/${NETNS}/paris`, 'its network namespace does not exist'],
+  );
+  const details = await all.json(`/api/tunnels/${encodeURIComponent(key)}`);
+  assert.equal(details.tunnel.state, 'down');
+  const stream = await all.fetched(`/api/events?kinds=tunnel&since=${event}`);
+  const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
+  let told = '';
+  const heard = async (text: string) => {
+    while (!told.includes(text)) told += new TextDecoder().decode((await reader.read()).value);
+  };
+  await heard('"before":"blocked"');
   ip('netns', 'add', NETNS);
+  addPoliciesThere();
   await all.ready();
-  assert.equal((await all.metrics()).value('xfrm_watch_opened_total', { netns: NETNS }), 2);
+  const { value } = await until(
+    all.metrics,
+    (found) => found.value('xfrm_tunnel_state', { ...paris, state: 'blocked' }) === 1,
+  );
+  assert.equal(value('xfrm_watch_opened_total', { netns: NETNS }), 2);
+  await heard('"before":"down"');
+  await reader.cancel();
   const { err } = await all.end();
   assert.equal(err.match(/is blind/g)?.length, 1, err);
   ip('netns', 'delete', NETNS);
 });
 
-test('all namespaces, as they come and go', async () => {
-  const all = await serve('--all-netns');
-  await all.ready();
+test('all namespaces, as they come and go: what is expected in one is shown without it', async () => {
+  const config = file('all.json', {
+    allNetns: true,
+    expected: [{ name: 'paris', remote: FAR, netns: NETNS }],
+  });
+  const all = await serve('--config', config);
+  const paris = { netns: NETNS, tunnel: 'paris' };
+  const other = 'serve-blue';
+  const isDown = ({ value }: Awaited<ReturnType<typeof all.metrics>>) =>
+    value('xfrm_tunnel_up', paris) === 0 && value('xfrm_watch_blind', { netns: NETNS }) === 1;
+  await until(all.metrics, isDown);
   ip('netns', 'add', NETNS);
+  ip('netns', 'add', other);
+  await all.ready();
   const names = async () =>
     (await all.json('/api/host')).namespaces.map(({ name }: { name: string | null }) => name);
-  await until(names, (found) => found.includes(NETNS));
+  await until(names, (found) => found.includes(other));
   ip('netns', 'delete', NETNS);
-  await until(names, (found) => !found.includes(NETNS));
+  ip('netns', 'delete', other);
+  await until(names, (found) => !found.includes(other));
+  await until(all.metrics, isDown);
   await all.end();
 });
 
@@ -284,15 +407,7 @@ test('startup errors are reported', async () => {
 
 test('an unexpected tunnel is named by its ends, in each namespace', async () => {
   ip('netns', 'add', NETNS);
-  ip(...words(`-n ${NETNS} link set lo up`));
-  ip(...words(`-n ${NETNS} address add ${HERE}/32 dev lo`));
-  for (const [dir, from, to] of [
-    ['out', HERE, FAR],
-    ['in', FAR, HERE],
-  ]) {
-    const policy = `xfrm policy add src ${from} dst ${to} dir ${dir}`;
-    ip(...words(`-n ${NETNS} ${policy} tmpl src ${from} dst ${to} proto esp reqid 7 mode tunnel`));
-  }
+  addPoliciesThere();
   addPolicies(7);
   const all = await serve('--all-netns');
   await all.ready();

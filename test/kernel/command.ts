@@ -23,8 +23,11 @@ afterEach(() => {
 });
 
 /** The command, running, when it has joined its groups. */
-export async function start(...args: string[]) {
-  const child: ChildProcess = spawn(process.execPath, [program, ...args], { env });
+export const start = (...args: string[]) => startBy([program], ...args);
+
+/** The same, by a program that runs it. */
+export async function startBy(by: readonly string[], ...args: string[]) {
+  const child: ChildProcess = spawn(process.execPath, [...by, ...args], { env });
   running.add(child);
   const stdout = child.stdout as NodeJS.ReadableStream;
   let out = '';
