@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { connect } from 'node:tls';
 import { readExposition } from '../exposition.ts';
 import { program, run, runWithoutPrivilege, startBy } from './command.ts';
 import { ip, words } from './support.ts';
@@ -21,6 +22,7 @@ const file = (name: string, content: string | object) => {
   return path;
 };
 const NETNS = 'serve-red';
+const TLS = join(import.meta.dirname, '../../../test/fixtures/tls');
 
 before(() => addHere());
 after(() => {
@@ -167,13 +169,12 @@ test('SIGHUP: expected tunnels change, an invalid file changes nothing, and noth
 });
 
 test('TLS and a token, from files', async () => {
-  const tls = join(import.meta.dirname, '../../../test/fixtures/tls');
   const token = 'a-token-of-20-letters';
   const all = await serve(
-    ...['--tls-cert', join(tls, 'cert.pem'), '--tls-key', join(tls, 'key.pem')],
+    ...['--tls-cert', join(TLS, 'cert.pem'), '--tls-key', join(TLS, 'key.pem')],
     ...['--token-file', file('token', token)],
   );
-  const ca = readFileSync(join(tls, 'cert.pem'));
+  const ca = readFileSync(join(TLS, 'cert.pem'));
   const status = (path: string, headers: Record<string, string> = {}) =>
     new Promise((resolve, reject) => {
       getTls(`${all.at}${path}`, { ca, headers }, (response) => {
@@ -191,6 +192,45 @@ test('TLS and a token, from files', async () => {
   assert.equal(await status('/api/host', { authorization: `Bearer ${token}` }), 401);
   const { err } = await all.end();
   assert(!err.includes('letters'), err);
+});
+
+test('SIGHUP: another certificate is used, and one that is wrong or out of date changes nothing', async () => {
+  const pair = (name: string) => ({
+    cert: join(TLS, `${name}cert.pem`),
+    key: join(TLS, `${name}key.pem`),
+  });
+  const [old, fresh, late] = [pair(''), pair('other-'), pair('expired-')];
+  const configure = (tls: object) => file('tls.json', { tls });
+  const all = await serve('--config', configure(old));
+  const served = async () => {
+    const socket = connect({ port: Number(new URL(all.at).port), rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    const { CN } = socket.getPeerCertificate().subject;
+    socket.destroy();
+    return CN;
+  };
+  assert.equal(await served(), 'localhost');
+  for (const [tls, message] of [
+    [{ cert: fresh.cert, key: late.key }, 'expired-key.pem: not the key of the certificate in '],
+    [late, 'expired-cert.pem: the certificate expired on '],
+    [{ cert: fresh.key, key: fresh.key }, 'other-key.pem: not a certificate in PEM'],
+  ] as const) {
+    configure(tls);
+    all.child.kill('SIGHUP');
+    await all.said(message);
+    assert.equal(await served(), 'localhost');
+  }
+  configure(fresh);
+  all.child.kill('SIGHUP');
+  await all.said('the configuration was read again');
+  assert.equal(await served(), 'other');
+  const { err } = await all.end();
+  assert.equal(err.match(/event=reload-failed/g)?.length, 3, err);
+  assert(!err.includes('BEGIN'), err);
+  // At start there is nothing better, and clocks may be wrong.
+  const next = await serve('--config', configure(late));
+  await next.said('expired-cert.pem: the certificate expired on ');
+  await next.end();
 });
 
 test('a thousand event streams: as many as allowed are served, and others still get answers', async () => {
@@ -389,7 +429,11 @@ test('startup errors are reported', async () => {
     [['--config', join(folder, 'none.json')], 1, /none\.json: no such file/],
     [['--tls-cert', 'x'], 2, /'--tls-cert' and '--tls-key' must be given together/],
     [['--tls-cert', 'x', '--tls-key', 'y'], 1, /x: no such file/],
-    [['--tls-cert', file('a.pem', 'x'), '--tls-key', file('b.pem', 'y')], 1, /PEM/],
+    [
+      ['--tls-cert', file('a.pem', 'x'), '--tls-key', file('b.pem', 'y')],
+      1,
+      /a\.pem: not a certificate in PEM/,
+    ],
     [['--token-file', file('short', 'x')], 1, /at least 16 printable characters/],
     [['--refresh', '10ms'], 2, /'--refresh' must be at least 1s/],
     [['--expect', 'paris=nowhere'], 2, /invalid value 'nowhere' for remote/],
