@@ -66,14 +66,7 @@ export class Daemon {
     const why = outOfDateIn(config, access);
     if (why !== undefined) this.lifeCycle.notice('error', 'certificate-invalid', why);
     this.#service = new Service(config, this.lifeCycle);
-    if (config.stateDir !== undefined) {
-      this.#stateFile = new StateFile(config.stateDir);
-      const saved = this.#stateFile.read((why, path) => {
-        const text = `the state file is damaged (${why}): it is kept as ${path}, and totals begin anew`;
-        this.lifeCycle.notice('error', 'state-damaged', text, { path });
-      });
-      if (saved) this.#service.restore(saved);
-    }
+    if (config.stateDir !== undefined) this.#stateFile = this.#openState(config.stateDir);
     this.#routes = new Routes(this.#service, options.version, this.#own, (why) =>
       this.#refused(why),
     );
@@ -177,13 +170,30 @@ export class Daemon {
     await this.#service.close();
   }
 
+  #openState(directory: string): StateFile {
+    try {
+      const file = new StateFile(directory);
+      const saved = file.read((why, path) => {
+        const text = `the state file is damaged (${why}): it is kept as ${path}, and totals begin anew`;
+        this.lifeCycle.notice('error', 'state-damaged', text, { path });
+      });
+      if (saved) this.#service.restore(saved);
+      return file;
+    } catch (error) {
+      const { message } = error as Error;
+      throw new Error(`cannot use the state directory ${directory}: ${message}`, { cause: error });
+    }
+  }
+
   /** Writes the state file. A failure is logged once, until writing works again. */
   async #save(isLast = false): Promise<void> {
     if (this.#stateFile === undefined || this.#saving === undefined) return;
     try {
       await this.#stateFile.write(this.#service.save(isLast), Date.now());
       this.#stateWrites.success++;
+      if (!this.#saveFailed) return;
       this.#saveFailed = false;
+      this.lifeCycle.notice('info', 'state-saved', 'the state is saved again');
     } catch (error) {
       this.#stateWrites.error++;
       if (this.#saveFailed) return;

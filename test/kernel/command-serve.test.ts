@@ -1,7 +1,8 @@
 /** `netlink-xfrm serve` as a user runs it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { get as getTls } from 'node:https';
 import { createServer } from 'node:net';
@@ -407,6 +408,55 @@ test('start times and causes survive a restart', async () => {
   await third.ready();
   const { err } = await third.end();
   assert.match(err, /the state file is damaged \(its checksum/);
+});
+
+test('a disk that is full or read-only is reported once, counted, and survived', async () => {
+  const directory = join(folder, 'small');
+  const fill = join(directory, 'fill');
+  mkdirSync(directory);
+  let mounts = 0;
+  const mount = (options: string) => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'state', directory]);
+    mounts++;
+  };
+  try {
+    mount('size=16k');
+    // It writes often, so that the test need not wait.
+    const hurry = file(
+      'hurry.mjs',
+      `const { setInterval } = globalThis;
+      globalThis.setInterval = (act, time) => setInterval(act, time === 30_000 ? 20 : time);
+      await import(${JSON.stringify(program)});`,
+    );
+    writeFileSync(fill, Buffer.alloc(16 * 1024));
+    const all = await serveBy([hurry], '--expect', `paris=${FAR}`, '--state-dir', directory);
+    await all.ready();
+    const writes = (result: string, least: number) =>
+      until(
+        all.metrics,
+        ({ value }) => (value('xfrm_serve_state_writes_total', { result }) ?? 0) >= least,
+      );
+    const { value } = await writes('error', 3);
+    assert.equal(value('xfrm_serve_state_writes_total', { result: 'success' }), 0);
+    assert.equal(value('xfrm_tunnel_up', { tunnel: 'paris' }), 0);
+    rmSync(fill);
+    await all.said('the state is saved again');
+    await writes('success', 2);
+    mount('ro');
+    await all.said('EROFS');
+    const { status, err } = await all.end();
+    assert.equal(status, 0, err);
+    assert.equal(err.match(/could not be saved: ENOSPC/g)?.length, 1, err);
+    assert.equal(err.match(/could not be saved: EROFS/g)?.length, 1, err);
+    const failed = run('serve', '--listen', '127.0.0.1:0', '--state-dir', directory);
+    assert.equal(failed.status, 1);
+    assert.match(
+      failed.stderr,
+      /cannot use the state directory .*small: EROFS: read-only file system/,
+    );
+  } finally {
+    while (mounts-- > 0) execFileSync('umount', ['--lazy', directory]);
+  }
 });
 
 test('startup errors are reported', async () => {
