@@ -10,19 +10,20 @@ const LONGEST = 2 ** 31 - 1;
 const has = (value: unknown, ...names: readonly string[]) =>
   typeof value === 'object' && value !== null && names.every((name) => name in value);
 
-/** Throws unless all are network namespaces of the kit. By their parts: a runner may load the kit twice. */
+/** Throws unless all are open network namespaces of the kit. By their parts: a runner may load the kit twice. */
 export function namespaces(given: Readonly<Record<string, unknown>>): void {
-  for (const [name, value] of Object.entries(given)) {
-    if (!has(value, 'netns', 'xfrm', 'route')) {
-      throw wrongType(name, 'a host or a NetworkNamespace', value);
-    }
-  }
+  check(given, 'a host or a NetworkNamespace', 'xfrm', 'route');
 }
 
-/** Throws unless all are hosts of the kit. */
+/** Throws unless all are open hosts of the kit. */
 export function hosts(given: Readonly<Record<string, unknown>>): void {
+  check(given, 'a Host', 'cables');
+}
+
+function check(given: Readonly<Record<string, unknown>>, what: string, ...parts: string[]): void {
   for (const [name, value] of Object.entries(given)) {
-    if (!has(value, 'netns', 'cables')) throw wrongType(name, 'a Host', value);
+    if (!has(value, 'netns', ...parts)) throw wrongType(name, what, value);
+    (value as { netns: unknown }).netns; // throws once it is closed, with its name
   }
 }
 

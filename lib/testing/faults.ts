@@ -1,5 +1,7 @@
 /** Fault injection: things that happen to real hosts, on demand. docs/testing.md lists them. @module */
+import { execFile } from 'node:child_process';
 import { endianness } from 'node:os';
+import { promisify } from 'node:util';
 import { integer, wrongType, wrongValue } from '../base/argument.ts';
 import { shown } from '../base/shown.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
@@ -18,8 +20,20 @@ import type { NetworkNamespace } from './network-namespace.ts';
 import { readNetlinkSockets } from './sockets.ts';
 import { Wire, type WireFrame } from './wire.ts';
 
-/** Undoes a fault. */
+const execute = promisify(execFile);
+
+/** Undoes a fault. Calling it again, or after a host was closed, does nothing. */
 export type UndoFault = () => Promise<void>;
+
+/** Undoes once, and only where all hosts that it needs are still there. */
+function undoOnce(needed: readonly Host[], undo: UndoFault): UndoFault {
+  let done = false;
+  return async () => {
+    if (done || needed.some(({ closed }) => closed)) return;
+    await undo();
+    done = true;
+  };
+}
 
 /** Upper limit of SAs and policies that {@link loseEvents} adds and deletes: enough to fill 64 MiB of queued events. */
 const MOST = 30_000;
@@ -89,7 +103,7 @@ export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
   const { items: routes } = await route.listRoutes({ table: 254 });
   const { items: addresses } = await route.listAddresses({ index });
   await route.setLinkDown({ index });
-  return async () => {
+  return undoOnce([left, right], async () => {
     await route.setLinkUp({ index });
     for (const { local, address = '', prefixLength, scope, flags } of addresses) {
       const own = { index, local: local ?? address, prefixLength };
@@ -97,7 +111,7 @@ export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
     }
     await untilUp(right, left);
     for (const one of routes) if (one.oif === index) await route.replaceRoute(one);
-  };
+  });
 }
 
 /** Impairments of a link; ratios are between 0 and 1. */
@@ -169,10 +183,10 @@ export async function impairLink(
   } finally {
     await connection.close();
   }
-  return async () => {
+  return undoOnce([from, to], async () => {
     await using connection = new NetlinkConnection(NETLINK_ROUTE, { netns: from.netns });
     await connection.request({ type: RTM_DELQDISC, name: 'RTM_DELQDISC', header });
-  };
+  });
 }
 
 /** The last ESP or AH packet sent. */
@@ -256,11 +270,15 @@ export async function moveAddress(host: Host, to: string): Promise<void> {
   hosts({ host });
   if (addressFamily(to) !== AF_INET) throw wrongType('to', 'an IPv4 address', to);
   const { items } = await host.route.listAddresses();
+  if (items.some(({ local }) => local === to)) throw wrongValue(`${host.name} has ${to} already`);
+  const others = [...host.cables.keys()].filter(({ closed }) => !closed);
+  const taken = others.find(({ address, inner }) => address === to || inner === to);
+  if (taken !== undefined) throw wrongValue(`${to} is an address of ${taken.name}`);
   const old = items.find(({ local }) => local === host.address);
   await host.addAddress(to, old?.index);
   if (old !== undefined) await host.removeAddress(host.address, old.index);
   host.address = to;
-  for (const other of host.cables.keys()) {
+  for (const other of others) {
     await other.reach(to, host, other.address);
     await host.reach(other.address, other, to);
     if (other.inner) await host.reach(other.inner, other, host.inner);
@@ -281,8 +299,9 @@ export async function turnClockBack(host: NetworkNamespace, seconds: number): Pr
     throw new TestingError('ERR_LACKING', message);
   }
   const turn = async (by: number) => {
-    await host.run('date', ['-s', `@${Math.round(Date.now() / 1000 - by)}`]);
+    await execute('date', ['-s', `@${Math.round(Date.now() / 1000 - by)}`]);
   };
   await turn(seconds);
-  return () => turn(-seconds);
+  // Of the whole kernel: also where the host was closed before.
+  return undoOnce([], () => turn(-seconds));
 }

@@ -50,7 +50,7 @@ export const xfrmMatchers = {
     matched(expectNoLeaks(hosts, block), 'nothing was left'),
 };
 
-/** The matchers' types: declare `interface Matchers<T> extends XfrmMatchers<T> {}` in the module `vitest`. */
+/** The matchers' types, for the declarations of Vitest and Jest that docs/testing.md shows. */
 export type XfrmMatchers<_Received = unknown> = {
   readonly [Name in keyof typeof xfrmMatchers]: (typeof xfrmMatchers)[Name] extends (
     received: never,

@@ -82,6 +82,11 @@ export class NetworkNamespace implements AsyncDisposable {
     return this.#file.descriptor;
   }
 
+  /** Whether it is closed. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Path for other programs while this process lives: `nsenter --net=PATH`. */
   get path(): string {
     return `/proc/${process.pid}/fd/${this.netns}`;

@@ -1,6 +1,6 @@
 /** strongSwan on two hosts: a charon on each, with a built-in tunnel configuration or your own files. @module */
 import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { integer } from '../base/argument.ts';
 import { hosts, names } from './argument.ts';
 import {
@@ -25,8 +25,18 @@ const PACKAGES =
   'Debian and Ubuntu: apt-get install strongswan-charon strongswan-swanctl libstrongswan-standard-plugins ' +
   'libstrongswan-extra-plugins; Fedora and Alpine: strongswan';
 
-/** Finds the daemon. @throws TestingError `ERR_PROGRAM_MISSING` naming the packages that provide it */
-export const findCharon = (): string => findProgram(CHARON, 'strongSwan', PACKAGES);
+/** Finds the daemon. @throws TestingError `ERR_PROGRAM_MISSING` naming the packages that provide it and swanctl */
+export function findCharon(): string {
+  const charon = findProgram(CHARON, 'strongSwan', PACKAGES);
+  // Debian has it in a package of its own, which that of the daemon does not depend on.
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  findProgram(
+    folders.map((folder) => join(folder, 'swanctl')),
+    'strongSwan’s swanctl',
+    PACKAGES,
+  );
+  return charon;
+}
 
 /** Changes to the default tunnel. */
 export interface StrongswanOptions {

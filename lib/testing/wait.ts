@@ -78,6 +78,7 @@ export class RecordedEvents implements AsyncDisposable {
   readonly #given = new Set<SubscriptionEvent>();
   readonly #waiting = new Set<() => void>();
   readonly #forget: () => void;
+  #closed = false;
 
   constructor(host: NetworkNamespace) {
     this.#subscription = subscribe({ netns: host.netns, groups: GROUPS });
@@ -120,6 +121,8 @@ export class RecordedEvents implements AsyncDisposable {
   /** Stops listening, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#forget();
+    if (!this.#closed) this.#timeline.add('closed: no event is recorded from here on');
+    this.#closed = true;
     await this.#subscription.close();
   }
 }

@@ -115,6 +115,7 @@ export class Wire implements Disposable {
   readonly #buffer = Buffer.alloc(MOST);
   readonly #timer: NodeJS.Timeout;
   readonly #forget: () => void;
+  #closed = false;
 
   /** @throws SystemError `socket EPERM` without CAP_NET_RAW */
   static async tap(host: NetworkNamespace): Promise<Wire> {
@@ -159,6 +160,7 @@ export class Wire implements Disposable {
   /** Sends a frame on the cable with this interface index. */
   send(bytes: Buffer, index: number): void {
     const tap = this.#taps.get(index);
+    if (this.#closed) throw wrongValue('the wire is closed');
     if (tap === undefined) throw wrongValue(`${index} is not a tapped interface`);
     writeSync(tap.file.descriptor, bytes);
   }
@@ -190,6 +192,7 @@ export class Wire implements Disposable {
     this.#forget();
     for (const { file } of this.#taps.values()) file.close();
     this.#taps.clear();
+    this.#closed = true;
   }
 
   /** The same as {@link close}, for `using`. */

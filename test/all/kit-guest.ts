@@ -82,6 +82,16 @@ if (which === 'strongswan') {
   installCharon(tools);
   {
     await using hosts = await twoHosts();
+    const { PATH } = process.env;
+    process.env.PATH = '/nowhere';
+    await assert.rejects(strongswan(hosts.left, hosts.right), {
+      code: 'ERR_PROGRAM_MISSING',
+      message: /^strongSwan’s swanctl is not installed: .* strongswan-swanctl /,
+    });
+    process.env.PATH = PATH;
+  }
+  {
+    await using hosts = await twoHosts();
     const { left, right } = hosts;
     const connection = { proposals: 'nonsense' };
     await refusesConfiguration('charon', () => strongswan(left, right, { connection }));

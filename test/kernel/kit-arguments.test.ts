@@ -70,6 +70,51 @@ test('hosts and topologies', () =>
     [() => left.run('true', [], { cwd: '/none' }), /^options\.cwd: there is no folder \/none$/],
   ]));
 
+test('a closed host is named by whatever is given it', async () => {
+  const { left: closed, right: open, ...world } = await kit.twoHosts();
+  using wire = await kit.Wire.tap(closed);
+  const events = kit.listen(closed);
+  await closed.close();
+  const uses: readonly (() => unknown)[] = [
+    () => kit.loseEvents(closed),
+    () => kit.cutLink(closed, open),
+    () => kit.cutLink(open, closed),
+    () => kit.impairLink(open, closed, { loss: 1 }),
+    () => kit.deleteSas(closed),
+    () => kit.expireSas(closed),
+    () => kit.flush(closed),
+    () => kit.moveAddress(closed, '192.0.2.99'),
+    () => kit.turnClockBack(closed, 1),
+    () => kit.Wire.tap(closed),
+    () => kit.cable(closed, open),
+    () => kit.ping(open, closed),
+    () => kit.tcp(open, closed),
+    () => kit.keyedTunnel(closed, open),
+    () => kit.listen(closed),
+    () => kit.waitForTunnel(closed, 'up'),
+    () => kit.expectEncrypted(closed, open),
+    () => kit.expectMirrored(open, closed),
+    () => kit.expectNoXfrmErrors(closed, () => {}),
+    () => kit.expectNoLeaks([open, closed], () => {}),
+    () => kit.strongswan(closed, open),
+    () => kit.libreswan(closed, open),
+    () => closed.sysctl('net/ipv4/ip_forward', 1),
+    () => closed.folder(),
+  ];
+  await fail([
+    ...uses.map((use) => [use, /^left is closed$/] as const),
+    [() => wire.send(Buffer.alloc(60), 2), /^the wire is closed$/],
+  ]);
+  assert(closed.closed && !open.closed);
+  // Other hosts are as they were.
+  await kit.moveAddress(open, '192.0.2.99');
+  await assert.rejects(
+    kit.waitForEvent(events, 'NEWSA', { timeout: 1 }),
+    /\+\d\.\d{3}s closed: no event is recorded from here on$/,
+  );
+  await world[Symbol.asyncDispose]();
+});
+
 test('tunnels', () =>
   fail([
     [() => any.keyedTunnel(left), /^right must be a Host; received undefined/],
@@ -182,6 +227,9 @@ test('faults', async (t) => {
     [() => any.expireSas(left, { hart: true }), /did you mean hard\?$/],
     [() => any.flush(), /^host must be/],
     [() => any.moveAddress(left, '192.0.2'), /^to must be an IPv4 address/],
+    [() => any.moveAddress(left, left.address), /^left has 192\.0\.2\.1 already$/],
+    [() => any.moveAddress(left, left.inner), /^left has 10\.0\.1\.1 already$/],
+    [() => any.moveAddress(left, right.address), /^192\.0\.2\.2 is an address of right$/],
     [() => any.turnClockBack(left), /^seconds must be a number/],
     [() => any.replayPacket(left), /^wire must be what Wire\.tap\(\) gives/],
     [() => any.replayPacket(wire, -1), /^count must be an integer from 0/],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import {
@@ -56,6 +56,20 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     await untilGone(() => (existsSync(folder) ? [folder] : []));
   });
 }
+
+test('where a PID namespace ends, so does all that runs in its hosts', async (t) => {
+  // As with a killed container. What removes folders is killed too, maybe before it has done so.
+  const own = ['--pid', '--fork', '--kill-child', '--mount-proc'];
+  const args = [...own, process.execPath, '--input-type=module', '-e', WORLD];
+  const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await once(createInterface({ input: child.stdout }), 'line');
+  const [folder, link] = JSON.parse(line) as [string, string];
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  assert.equal(inNamespace(link).length, 3);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  await untilGone(() => inNamespace(link));
+});
 
 test('a closed host leaves no program, however started, and no directory', async () => {
   const host = await NetworkNamespace.make('alone');

@@ -64,6 +64,19 @@ test('a cable is cut and joined, with its routes and addresses', async () => {
   assert.equal((await ping(left, right, v6)).received, 3);
 });
 
+test('a fault is undone once, and not at all where its host is closed', async () => {
+  await using hosts = await twoHosts();
+  const { left, right } = hosts;
+  const join = await cutLink(left, right);
+  await join();
+  await cutLink(left, right);
+  await join();
+  assert.equal((await ping(left, right, { timeout: 50 })).received, 0);
+  const again = await cutLink(left, right);
+  await left.close();
+  await again();
+});
+
 test('a link is made slow and lossy, and good again', async (t) => {
   await using hosts = await twoHosts();
   const { left, right } = hosts;
@@ -71,10 +84,13 @@ test('a link is made slow and lossy, and good again', async (t) => {
     const undo = await impairLink(left, right, { loss: 1 });
     assert.equal((await ping(left, right, { timeout: 50 })).received, 0);
     await undo();
-    await impairLink(left, right, { delay: 60 });
+    await undo();
+    const late = await impairLink(left, right, { delay: 60 });
     const before = performance.now();
     assert.equal((await ping(left, right, { timeout: 5000 })).received, 3);
     assert(performance.now() - before >= 60);
+    await left.close();
+    await late();
   } catch (error) {
     if (!(error instanceof TestingError) || error.code !== 'ERR_LACKING') throw error;
     assert.match(error.message, /CONFIG_NET_SCH_NETEM/);
@@ -136,6 +152,8 @@ test('the clock is taken back, in the lab only', async () => {
   const before = Date.now();
   const forth = await turnClockBack(host, 3600);
   const back = Date.now();
+  await host.close();
+  await forth();
   await forth();
   assert(back < before - 3_500_000);
   assert(Date.now() >= before - 2000);
