@@ -1,7 +1,8 @@
 /** `netlink-xfrm serve`: watches, answers, reads its configuration again, and ends. @module */
 import type { Sample } from '../metrics/metric.ts';
 import { readToken } from './access.ts';
-import { DEFAULTS, readConfig, readSmallFile, type ServeConfig } from './config.ts';
+import { outOfDate, readCredentials } from './certificate.ts';
+import { DEFAULTS, readConfig, type ServeConfig } from './config.ts';
 import { type Access, HttpServer, type Refusal } from './http-server.ts';
 import type { LifeCycle } from './life-cycle.ts';
 import { formatListen, isLoopback, type ListenAddress } from './listen-address.ts';
@@ -19,8 +20,6 @@ export interface DaemonOptions {
   readonly lifeCycle: LifeCycle;
 }
 
-/** Bytes of a certificate chain or a key. */
-const LARGEST_PEM = 2 ** 20;
 /** Members that take effect at a restart only. */
 const FIXED = [
   'listen',
@@ -63,15 +62,11 @@ export class Daemon {
     this.lifeCycle = options.lifeCycle;
     const config = this.#read();
     const access = accessOf(config);
+    // A clock may be wrong at boot, and some clients do not check: that is no reason not to start.
+    const why = outOfDateIn(config, access);
+    if (why !== undefined) this.lifeCycle.notice('error', 'certificate-invalid', why);
     this.#service = new Service(config, this.lifeCycle);
-    if (config.stateDir !== undefined) {
-      this.#stateFile = new StateFile(config.stateDir);
-      const saved = this.#stateFile.read((why, path) => {
-        const text = `the state file is damaged (${why}): it is kept as ${path}, and totals begin anew`;
-        this.lifeCycle.notice('error', 'state-damaged', text, { path });
-      });
-      if (saved) this.#service.restore(saved);
-    }
+    if (config.stateDir !== undefined) this.#stateFile = this.#openState(config.stateDir);
     this.#routes = new Routes(this.#service, options.version, this.#own, (why) =>
       this.#refused(why),
     );
@@ -143,11 +138,16 @@ export class Daemon {
       if ((config.tls === undefined) !== (before.tls === undefined)) {
         throw new Error('tls cannot be switched on or off without a restart');
       }
+      const why = outOfDateIn(config, access);
+      if (why !== undefined && access.tls?.cert !== this.#server.access.tls?.cert) {
+        throw new Error(why);
+      }
       this.#server.access = access;
       this.#service.configure({ ...config, ...kept });
       this.#reloadOk = true;
       this.#reloadedAt = Date.now();
       lifeCycle.notice('info', 'reloaded', 'the configuration was read again');
+      if (why !== undefined) lifeCycle.notice('error', 'certificate-invalid', why);
       if (fixed.length > 0) {
         const text = `takes effect at the next start only: ${fixed.join(', ')}`;
         lifeCycle.notice('warning', 'restart-needed', text);
@@ -170,13 +170,30 @@ export class Daemon {
     await this.#service.close();
   }
 
+  #openState(directory: string): StateFile {
+    try {
+      const file = new StateFile(directory);
+      const saved = file.read((why, path) => {
+        const text = `the state file is damaged (${why}): it is kept as ${path}, and totals begin anew`;
+        this.lifeCycle.notice('error', 'state-damaged', text, { path });
+      });
+      if (saved) this.#service.restore(saved);
+      return file;
+    } catch (error) {
+      const { message } = error as Error;
+      throw new Error(`cannot use the state directory ${directory}: ${message}`, { cause: error });
+    }
+  }
+
   /** Writes the state file. A failure is logged once, until writing works again. */
   async #save(isLast = false): Promise<void> {
     if (this.#stateFile === undefined || this.#saving === undefined) return;
     try {
       await this.#stateFile.write(this.#service.save(isLast), Date.now());
       this.#stateWrites.success++;
+      if (!this.#saveFailed) return;
       this.#saveFailed = false;
+      this.lifeCycle.notice('info', 'state-saved', 'the state is saved again');
     } catch (error) {
       this.#stateWrites.error++;
       if (this.#saveFailed) return;
@@ -285,9 +302,12 @@ function accessOf({ hosts, tokenFile, tls }: ServeConfig): Access {
   return {
     hosts: new Set(hosts.map((name) => name.toLowerCase())),
     token: tokenFile === undefined ? undefined : readToken(tokenFile),
-    tls: tls && {
-      cert: readSmallFile(tls.cert, LARGEST_PEM),
-      key: readSmallFile(tls.key, LARGEST_PEM),
-    },
+    tls: tls && readCredentials(tls),
   };
+}
+
+/** Why clients will not accept the certificate now; names the file. */
+function outOfDateIn({ tls: files }: ServeConfig, { tls }: Access): string | undefined {
+  const why = tls && outOfDate(tls.cert, Date.now());
+  return files && why && `${files.cert}: ${why}`;
 }

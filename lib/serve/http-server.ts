@@ -124,6 +124,10 @@ export class HttpServer {
     return this.#connections.size;
   }
 
+  get access(): Access {
+    return this.#access;
+  }
+
   /** Takes other certificates, names and tokens; connections that are open stay. */
   set access(access: Access) {
     if (access.tls && 'setSecureContext' in this.#server) {

@@ -12,7 +12,7 @@ import {
   renameSync,
   statSync,
 } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { SavedSeries } from '../metrics/tunnel-series.ts';
@@ -41,6 +41,9 @@ interface Head {
   readonly isLast: boolean;
 }
 
+/** A full disk, which is no reason not to start: there may be room later. */
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+
 /** Why a file cannot be used. */
 class Damaged extends Error {}
 
@@ -50,25 +53,36 @@ export class StateFile {
   readonly #path: string;
   #writing: Promise<void> | undefined;
 
-  /** @throws SystemError if the directory cannot be made or written to */
+  /** @throws SystemError if the directory cannot be made or written to, unless the disk is full */
   constructor(directory: string) {
     this.#directory = directory;
     this.#path = join(directory, NAME);
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // Told now, not when the first write fails.
-    closeSync(openSync(`${this.#path}.tmp`, 'w', 0o600));
+    try {
+      // Told now, not when the first write fails.
+      this.#make();
+      closeSync(openSync(`${this.#path}.tmp`, 'w', 0o600));
+    } catch (error) {
+      if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+
+  #make(): void {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
   }
 
   /**
    * What was saved; undefined if nothing was.
    *
    * @param aside called for a damaged file, with the reason and its new name
-   * @throws SystemError if it cannot be read
+   * @throws an Error that says why it cannot be read
    */
   read(aside: (why: string, path: string) => void): SavedState | undefined {
     let text: string;
     try {
-      if (statSync(this.#path).size > LARGEST) throw new Damaged('it is too large');
+      const stat = statSync(this.#path);
+      // Reading a FIFO would block until someone writes to it.
+      if (!stat.isFile()) throw new Error(`${this.#path} is not a regular file`);
+      if (stat.size > LARGEST) throw new Damaged('it is too large');
       text = readFileSync(this.#path, 'utf8');
       return parsed(text);
     } catch (error) {
@@ -96,10 +110,15 @@ export class StateFile {
 
   async #write(state: SavedState, now: number): Promise<void> {
     const temporary = `${this.#path}.tmp`;
+    this.#make();
     const file = await open(temporary, 'w', 0o600);
     try {
       await writeLines(file, linesOf(state, now));
       await file.sync();
+    } catch (error) {
+      // What was written so far must not fill a full disk.
+      await unlink(temporary).catch(() => {});
+      throw error;
     } finally {
       await file.close();
     }
@@ -128,7 +147,8 @@ async function writeLines(file: FileHandle, lines: Iterable<string>): Promise<vo
   let text = '';
   const flush = async () => {
     hash.update(text);
-    await file.write(text);
+    // Not write(), which may write a part when the disk gets full.
+    await file.appendFile(text);
     text = '';
     await turn();
   };
@@ -137,7 +157,7 @@ async function writeLines(file: FileHandle, lines: Iterable<string>): Promise<vo
     if (text.length >= CHUNK) await flush();
   }
   await flush();
-  await file.write(`${JSON.stringify({ sha256: hash.digest('hex') })}\n`);
+  await file.appendFile(`${JSON.stringify({ sha256: hash.digest('hex') })}\n`);
 }
 
 function parsed(text: string): SavedState {

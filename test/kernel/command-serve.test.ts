@@ -1,13 +1,15 @@
 /** `netlink-xfrm serve` as a user runs it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { get as getTls } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { connect } from 'node:tls';
 import { readExposition } from '../exposition.ts';
 import { program, run, runWithoutPrivilege, startBy } from './command.ts';
 import { ip, words } from './support.ts';
@@ -21,6 +23,7 @@ const file = (name: string, content: string | object) => {
   return path;
 };
 const NETNS = 'serve-red';
+const TLS = join(import.meta.dirname, '../../../test/fixtures/tls');
 
 before(() => addHere());
 after(() => {
@@ -167,13 +170,12 @@ test('SIGHUP: expected tunnels change, an invalid file changes nothing, and noth
 });
 
 test('TLS and a token, from files', async () => {
-  const tls = join(import.meta.dirname, '../../../test/fixtures/tls');
   const token = 'a-token-of-20-letters';
   const all = await serve(
-    ...['--tls-cert', join(tls, 'cert.pem'), '--tls-key', join(tls, 'key.pem')],
+    ...['--tls-cert', join(TLS, 'cert.pem'), '--tls-key', join(TLS, 'key.pem')],
     ...['--token-file', file('token', token)],
   );
-  const ca = readFileSync(join(tls, 'cert.pem'));
+  const ca = readFileSync(join(TLS, 'cert.pem'));
   const status = (path: string, headers: Record<string, string> = {}) =>
     new Promise((resolve, reject) => {
       getTls(`${all.at}${path}`, { ca, headers }, (response) => {
@@ -191,6 +193,45 @@ test('TLS and a token, from files', async () => {
   assert.equal(await status('/api/host', { authorization: `Bearer ${token}` }), 401);
   const { err } = await all.end();
   assert(!err.includes('letters'), err);
+});
+
+test('SIGHUP: another certificate is used, and one that is wrong or out of date changes nothing', async () => {
+  const pair = (name: string) => ({
+    cert: join(TLS, `${name}cert.pem`),
+    key: join(TLS, `${name}key.pem`),
+  });
+  const [old, fresh, late] = [pair(''), pair('other-'), pair('expired-')];
+  const configure = (tls: object) => file('tls.json', { tls });
+  const all = await serve('--config', configure(old));
+  const served = async () => {
+    const socket = connect({ port: Number(new URL(all.at).port), rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    const { CN } = socket.getPeerCertificate().subject;
+    socket.destroy();
+    return CN;
+  };
+  assert.equal(await served(), 'localhost');
+  for (const [tls, message] of [
+    [{ cert: fresh.cert, key: late.key }, 'expired-key.pem: not the key of the certificate in '],
+    [late, 'expired-cert.pem: the certificate expired on '],
+    [{ cert: fresh.key, key: fresh.key }, 'other-key.pem: not a certificate in PEM'],
+  ] as const) {
+    configure(tls);
+    all.child.kill('SIGHUP');
+    await all.said(message);
+    assert.equal(await served(), 'localhost');
+  }
+  configure(fresh);
+  all.child.kill('SIGHUP');
+  await all.said('the configuration was read again');
+  assert.equal(await served(), 'other');
+  const { err } = await all.end();
+  assert.equal(err.match(/event=reload-failed/g)?.length, 3, err);
+  assert(!err.includes('BEGIN'), err);
+  // At start there is nothing better, and clocks may be wrong.
+  const next = await serve('--config', configure(late));
+  await next.said('expired-cert.pem: the certificate expired on ');
+  await next.end();
 });
 
 test('a thousand event streams: as many as allowed are served, and others still get answers', async () => {
@@ -369,6 +410,55 @@ test('start times and causes survive a restart', async () => {
   assert.match(err, /the state file is damaged \(its checksum/);
 });
 
+test('a disk that is full or read-only is reported once, counted, and survived', async () => {
+  const directory = join(folder, 'small');
+  const fill = join(directory, 'fill');
+  mkdirSync(directory);
+  let mounts = 0;
+  const mount = (options: string) => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'state', directory]);
+    mounts++;
+  };
+  try {
+    mount('size=16k');
+    // It writes often, so that the test need not wait.
+    const hurry = file(
+      'hurry.mjs',
+      `const { setInterval } = globalThis;
+      globalThis.setInterval = (act, time) => setInterval(act, time === 30_000 ? 20 : time);
+      await import(${JSON.stringify(program)});`,
+    );
+    writeFileSync(fill, Buffer.alloc(16 * 1024));
+    const all = await serveBy([hurry], '--expect', `paris=${FAR}`, '--state-dir', directory);
+    await all.ready();
+    const writes = (result: string, least: number) =>
+      until(
+        all.metrics,
+        ({ value }) => (value('xfrm_serve_state_writes_total', { result }) ?? 0) >= least,
+      );
+    const { value } = await writes('error', 3);
+    assert.equal(value('xfrm_serve_state_writes_total', { result: 'success' }), 0);
+    assert.equal(value('xfrm_tunnel_up', { tunnel: 'paris' }), 0);
+    rmSync(fill);
+    await all.said('the state is saved again');
+    await writes('success', 2);
+    mount('ro');
+    await all.said('EROFS');
+    const { status, err } = await all.end();
+    assert.equal(status, 0, err);
+    assert.equal(err.match(/could not be saved: ENOSPC/g)?.length, 1, err);
+    assert.equal(err.match(/could not be saved: EROFS/g)?.length, 1, err);
+    const failed = run('serve', '--listen', '127.0.0.1:0', '--state-dir', directory);
+    assert.equal(failed.status, 1);
+    assert.match(
+      failed.stderr,
+      /cannot use the state directory .*small: EROFS: read-only file system/,
+    );
+  } finally {
+    while (mounts-- > 0) execFileSync('umount', ['--lazy', directory]);
+  }
+});
+
 test('startup errors are reported', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await new Promise((done) => taken.once('listening', done));
@@ -389,7 +479,11 @@ test('startup errors are reported', async () => {
     [['--config', join(folder, 'none.json')], 1, /none\.json: no such file/],
     [['--tls-cert', 'x'], 2, /'--tls-cert' and '--tls-key' must be given together/],
     [['--tls-cert', 'x', '--tls-key', 'y'], 1, /x: no such file/],
-    [['--tls-cert', file('a.pem', 'x'), '--tls-key', file('b.pem', 'y')], 1, /PEM/],
+    [
+      ['--tls-cert', file('a.pem', 'x'), '--tls-key', file('b.pem', 'y')],
+      1,
+      /a\.pem: not a certificate in PEM/,
+    ],
     [['--token-file', file('short', 'x')], 1, /at least 16 printable characters/],
     [['--refresh', '10ms'], 2, /'--refresh' must be at least 1s/],
     [['--expect', 'paris=nowhere'], 2, /invalid value 'nowhere' for remote/],

@@ -140,7 +140,7 @@ test('a path that the kernel would refuse for its length is not copied by the ad
   const longest = openFile(own, '/'.repeat(4095));
   assert.equal(typeof longest, 'number');
   closeFile(longest as number);
-  for (const path of ['/'.repeat(4096), '/'.repeat(2 ** 28), `/${'€/'.repeat(1366)}`]) {
+  for (const path of ['/'.repeat(4096), '/'.repeat(2 ** 20), `/${'€/'.repeat(1366)}`]) {
     assert.deepEqual(openFile(own, path), ENAMETOOLONG);
   }
   closeSync(own);

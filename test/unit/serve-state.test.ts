@@ -1,6 +1,14 @@
 /** What the daemon keeps: histories in bounded rings, and the state file. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -123,6 +131,8 @@ test('a failed write leaves the old file in place', async () => {
     file.write({ namespaces: new Map([[null, broken()]]), isLast: true }, NOW),
     /of a test/,
   );
+  // Nor does it leave a part of the new one.
+  assert.deepEqual(readdirSync(directory), ['serve-state.ndjson']);
   assert.deepEqual(new StateFile(directory).read(never), saved());
 });
 
@@ -130,4 +140,21 @@ test('an unusable directory is rejected at startup', () => {
   const path = join(folder, 'a-file');
   writeFileSync(path, '');
   assert.throws(() => new StateFile(path), /EEXIST|ENOTDIR/);
+  const inPlace = join(folder, 'in-place');
+  mkdirSync(join(inPlace, 'serve-state.ndjson'), { recursive: true });
+  assert.throws(
+    () => new StateFile(inPlace).read(never),
+    /serve-state\.ndjson is not a regular file$/,
+  );
+  const temporary = join(folder, 'temporary');
+  mkdirSync(join(temporary, 'serve-state.ndjson.tmp'), { recursive: true });
+  assert.throws(() => new StateFile(temporary), /EISDIR.*serve-state\.ndjson\.tmp/);
+});
+
+test('a directory that was removed is made again', async () => {
+  const directory = join(folder, 'removed');
+  const file = new StateFile(directory);
+  rmSync(directory, { recursive: true });
+  await file.write(saved(), NOW);
+  assert.deepEqual(new StateFile(directory).read(never), saved());
 });
