@@ -1,11 +1,12 @@
 /** The declarations, as the versions of TypeScript read them that docs/installing.md names. */
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { installed, nodeOf, packed, run, tools } from './packed.ts';
+import { installed, nodeOf, packed, root, run, tools } from './packed.ts';
+import { suites } from './suites.ts';
 
 const PROGRAM = `
 import { type RemovalReason, subscribe, TunnelMonitor, XfrmClient, XfrmMonitor } from 'netlink-xfrm';
@@ -52,6 +53,38 @@ for (const version of ['5.4', '5.7', '5.9', '6', '7']) {
     if (version === '5.4' || version === '7') await compile(['--module', 'node16']);
   });
 }
+
+const SUITE = `
+import type { TwoHosts, XfrmMatchers } from 'netlink-xfrm/testing';
+import { xfrmMatchers } from 'netlink-xfrm/testing';
+export async function suite({ left, right }: TwoHosts): Promise<void> {
+  expect.extend(xfrmMatchers);
+  await expect(left).toBeEncryptedTo(right, { wire: false });
+  await expect(left).not.toMirror(right, { timeout: 5 });
+  await expect(() => {}).toCauseNoXfrmErrors([left, right], { tolerate: { XfrmInNoStates: 1 } });
+  await expect(() => {}).toLeaveNothing(left);
+  // @ts-expect-error
+  await expect(left).toBeEncryptedTo('right');
+}
+`;
+
+test('the declarations of docs/testing.md give the matchers types in Vitest and Jest', async () => {
+  const { folder } = await suites(join(await installed(), 'node_modules/netlink-xfrm'));
+  const guide = readFileSync(join(root, 'docs/testing.md'), 'utf8');
+  for (const [module, from] of [
+    ['vitest', 'vitest'],
+    ['expect', '@jest/globals'],
+  ]) {
+    const [line = assert.fail(module)] =
+      new RegExp(`declare module '${module}' .*\\} \\}`).exec(guide) ?? [];
+    const file = `${module}.ts`;
+    writeFileSync(join(folder, file), `import { expect } from '${from}';\n${line}\n${SUITE}`);
+    const flags = ['--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'nodenext'];
+    const tsc = [nodeOf(24), join(tools, 'typescript5.9/bin/tsc'), '--noEmit', '--types', 'node'];
+    const { status, stdout } = await run([...tsc, ...flags, file], folder);
+    assert.equal(status, 0, `${module}: ${stdout}`);
+  }
+});
 
 test('what can be imported is what the declarations say', async () => {
   // The types of its interface are not those of the TypeScript that compiles this.
