@@ -72,6 +72,7 @@ function restartWith(settings: readonly string[]): string {
   const { status } = inside('systemctl', 'restart', UNIT);
   const result = status === 0 ? 'success' : property('Result');
   console.log(`${settings.join(', ')}: ${result}`);
+  if (status !== 0) console.log(journal().split('\n').slice(-8).join('\n'));
   return result;
 }
 
