@@ -122,7 +122,7 @@ export async function expectEncrypted(
   for (const frame of clear.slice(0, 5)) problems.push(`on the wire: ${describeFrame(frame)}`);
   if (clear.length > 5) problems.push(`on the wire: ${clear.length - 5} more in clear`);
   const sealed = frames.filter(({ kind }) => ['esp', 'ah', 'ipcomp', 'esp-in-udp'].includes(kind));
-  if (wire && sealed.length === 0) problems.push('on the wire: no packet that is protected');
+  if (wire && sealed.length === 0) problems.push('on the wire: no protected packet');
   check(problems, `traffic between ${left.name} and ${right.name} is not protected`);
   return {
     packets: { toRight: moved.out[0] ?? 0n, toLeft: moved.in[0] ?? 0n },
@@ -144,10 +144,10 @@ function differences(one: XfrmState, other: XfrmState): string[] {
     if (a?.name !== b?.name) found.push(`${name} ${a?.name ?? 'none'} and ${b?.name ?? 'none'}`);
     else if (a !== undefined && b !== undefined) {
       if ('icvBits' in a && 'icvBits' in b && a.icvBits !== b.icvBits) {
-        found.push(`${name}: check values of ${a.icvBits} and ${b.icvBits} bits`);
+        found.push(`${name}: ICVs of ${a.icvBits} and ${b.icvBits} bits`);
       }
       if ('truncBits' in a && 'truncBits' in b && a.truncBits !== b.truncBits) {
-        found.push(`${name}: check values of ${a.truncBits} and ${b.truncBits} bits`);
+        found.push(`${name}: ICVs of ${a.truncBits} and ${b.truncBits} bits`);
       }
       if (!sameKey(a.key?.bytes(), b.key?.bytes())) found.push(`${name}: the keys differ`);
     }
@@ -233,25 +233,26 @@ async function disagreements(
 
 /** Meaning of the xfrm_stat counters that tests run into (the kernel's Documentation/networking/xfrm/xfrm_proc.rst). */
 const REASONS: Readonly<Record<string, string>> = {
-  XfrmInNoStates: 'ESP or AH came with an SPI for which there is no SA',
-  XfrmInStateProtoError: 'a packet was damaged, or sealed with another key',
-  XfrmInStateModeError: 'a packet was not of the mode of its SA',
-  XfrmInStateSeqError: 'a packet came twice, or was older than the replay window',
-  XfrmInStateExpired: 'a packet came to an SA that had expired',
-  XfrmInStateMismatch: 'a packet did not fit the SA’s selector or encapsulation',
-  XfrmInTmplMismatch: 'a packet was not protected as its policy wants: in clear, or by another SA',
-  XfrmInNoPols: 'a packet was protected, and no policy lets it in',
-  XfrmInPolBlock: 'a policy blocks what came',
-  XfrmOutNoStates: 'a policy wants packets protected, and there is no SA for them',
-  XfrmOutStateProtoError: 'a packet could not be sealed',
-  XfrmOutStateSeqError: 'an SA has no sequence number left',
+  XfrmInNoStates: 'ESP or AH arrived with an SPI for which there is no SA',
+  XfrmInStateProtoError: 'a packet was damaged, or protected with another key',
+  XfrmInStateModeError: 'a packet was not in the mode of its SA',
+  XfrmInStateSeqError: 'a packet arrived twice, or was older than the replay window',
+  XfrmInStateExpired: 'a packet arrived for an SA that had expired',
+  XfrmInStateMismatch: 'a packet did not match the SA’s selector or encapsulation',
+  XfrmInTmplMismatch:
+    'a packet was not protected as its policy requires: in clear, or by another SA',
+  XfrmInNoPols: 'a packet was protected, but no policy allows it in',
+  XfrmInPolBlock: 'a policy blocked a packet that arrived',
+  XfrmOutNoStates: 'a policy requires protection, but there is no SA for it',
+  XfrmOutStateProtoError: 'a packet could not be encrypted or authenticated',
+  XfrmOutStateSeqError: 'an SA ran out of sequence numbers',
   XfrmOutStateExpired: 'an SA had expired',
-  XfrmOutPolBlock: 'a policy blocks what was to be sent',
-  XfrmFwdHdrError: 'a packet that was passed on made no sense',
+  XfrmOutPolBlock: 'a policy blocked a packet to be sent',
+  XfrmFwdHdrError: 'a packet to be forwarded was malformed',
   // Not in older kernels, which does not make them unknown.
-  XfrmInStateDirError: 'a packet came by an SA that is for output',
-  XfrmOutStateDirError: 'an SA that is for input was to protect output',
-  XfrmInIptfsError: 'the contents of an IP-TFS packet made no sense',
+  XfrmInStateDirError: 'a packet arrived for an SA that is for output',
+  XfrmOutStateDirError: 'a packet was to be sent by an SA that is for input',
+  XfrmInIptfsError: 'the contents of an IP-TFS packet were malformed',
   XfrmOutNoQueueSpace: 'the output queue of an IP-TFS SA was full',
 };
 
@@ -342,6 +343,6 @@ export async function expectNoLeaks<Result>(
   const problems = after.flatMap((now, i) =>
     now.filter((one) => !before[i]?.includes(one)).map((one) => `${all[i]?.name}: ${one}`),
   );
-  check(problems, 'something was left');
+  check(problems, 'something was left behind');
   return result;
 }

@@ -59,7 +59,7 @@ export function loseEvents(host: NetworkNamespace): number {
   namespaces({ host });
   const before = drops(host);
   if (before.size === 0) {
-    throw new TestingError('ERR_LACKING', `${host.name}: nothing listens to groups of XFRM`);
+    throw new TestingError('ERR_LACKING', `${host.name}: no socket listens to XFRM events`);
   }
   const socket = new NetlinkSocket({ protocol: NETLINK_XFRM, netns: host.netns });
   const writer = new MessageWriter();
@@ -90,7 +90,7 @@ export function loseEvents(host: NetworkNamespace): number {
     writer.wipe();
     void socket.close();
   }
-  const hint = 'give the one that is tested a small buffer: receiveBufferSize: 4096';
+  const hint = 'give the monitor under test a small buffer: receiveBufferSize: 4096';
   throw new TestingError('ERR_LACKING', `${host.name}: no socket lost an event; ${hint}`);
 }
 
@@ -178,7 +178,7 @@ export async function impairLink(
   } catch (error) {
     if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error;
     const message =
-      'this kernel has no netem (CONFIG_NET_SCH_NETEM): modprobe sch_netem, or the lab';
+      'this kernel has no netem (CONFIG_NET_SCH_NETEM): load it (modprobe sch_netem), or use the lab';
     throw new TestingError('ERR_LACKING', message, error);
   } finally {
     await connection.close();
@@ -295,7 +295,7 @@ export async function turnClockBack(host: NetworkNamespace, seconds: number): Pr
   integer('seconds', seconds, -(2 ** 31), 2 ** 31);
   if (process.env.NETLINK_XFRM_LAB === undefined) {
     const message =
-      'the clock is that of the whole machine: run it in the lab (netlink-xfrm test --lab)';
+      'this would set the clock of the whole machine: run it in the lab (netlink-xfrm test --lab)';
     throw new TestingError('ERR_LACKING', message);
   }
   const turn = async (by: number) => {

@@ -136,7 +136,10 @@ export class KernelProbe {
     if (lacks.length === 0) return false;
     const text = lacks.map(({ name, reason }) => `no ${name}: ${reason}`).join('; ');
     if (!strict.has('all') && !lacks.some(({ name }) => strict.has(name))) return text;
-    throw new TestingError('ERR_LACKING', `NETLINK_XFRM_REQUIRE wants what is not here: ${text}`);
+    throw new TestingError(
+      'ERR_LACKING',
+      `NETLINK_XFRM_REQUIRE: a required feature is missing: ${text}`,
+    );
   }
 }
 
@@ -164,7 +167,7 @@ async function look(): Promise<KernelProbe> {
   const found = {} as Record<KernelFeature, KernelFeatureFinding>;
   for (const name of KERNEL_FEATURES) {
     if (found.namespaces?.ok === false) {
-      found[name] = { ...found.namespaces, reason: 'it takes a network namespace' };
+      found[name] = { ...found.namespaces, reason: 'it needs a network namespace' };
       continue;
     }
     found[name] = await attempt(async () => {

@@ -110,7 +110,7 @@ export class RecordedEvents implements AsyncDisposable {
       };
       const timer = setTimeout(() => {
         over();
-        const message = `no ${what} within ${timeout} ms; what came:\n${this.#timeline}`;
+        const message = `no ${what} within ${timeout} ms; events received:\n${this.#timeline}`;
         reject(new TestingError('ERR_WAIT_TIMEOUT', message));
       }, timeout);
       this.#waiting.add(look);
@@ -198,17 +198,17 @@ export async function waitForTunnel(
   };
   const own = () =>
     [...monitor.tunnels].filter(({ remote }) => peer === undefined || remote === peer);
-  for (const tunnel of own()) timeline.add(`at first ${describeTunnel(tunnel)}`);
+  for (const tunnel of own()) timeline.add(`initially ${describeTunnel(tunnel)}`);
   monitor.on('change', told);
   try {
     return await monitor.waitFor(() => own().find(fits), { timeout });
   } catch (error) {
     if ((error as { code?: string }).code !== 'ERR_WAIT_TIMEOUT') throw error;
-    const what = typeof wanted === 'function' ? 'that fits' : wanted;
+    const what = typeof wanted === 'function' ? 'that matches' : wanted;
     const which = `tunnel${peer === undefined ? '' : ` to ${peer}`} ${what}`;
     throw new TestingError(
       'ERR_WAIT_TIMEOUT',
-      `no ${which} within ${timeout} ms; what came:\n${timeline}`,
+      `no ${which} within ${timeout} ms; states seen:\n${timeline}`,
     );
   } finally {
     monitor.off('change', told);

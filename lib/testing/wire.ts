@@ -146,7 +146,7 @@ export class Wire implements Disposable {
     } catch (error) {
       this.close();
       if (!(error instanceof SystemError) || error.code !== 'EPERM') throw error;
-      const hint = 'to see what is on the wire takes CAP_NET_RAW: docker run --cap-add NET_RAW';
+      const hint = 'capturing packets needs CAP_NET_RAW: docker run --cap-add NET_RAW';
       throw new SystemError(error.errno, error.syscall, hint);
     }
   }

@@ -1,12 +1,14 @@
 /** The testing kit: waiting and expecting, and what it says of what did not come or hold. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { inspect } from 'node:util';
 import { TunnelMonitor, XfrmClient } from '../../lib/index.ts';
 import {
   expectEncrypted,
   expectMirrored,
   expectNoLeaks,
   expectNoXfrmErrors,
+  freshSa,
   keyedTunnel,
   listen,
   NetworkNamespace,
@@ -53,7 +55,7 @@ test('an event is waited for, and given once', async () => {
   await fails(
     waitForEvent(events, 'NEWPOLICY', { timeout: 20 }),
     'ERR_WAIT_TIMEOUT',
-    /^no NEWPOLICY within 20 ms; what came:\n/,
+    /^no NEWPOLICY within 20 ms; events received:\n/,
     /\+\d\.\d{3}s NEWPOLICY policy out 10\.0\.0\.0\/24 → 10\.1\.0\.0\/24\n/,
   );
 });
@@ -67,8 +69,8 @@ test('waiting for a tunnel; a timeout shows its states', async (t) => {
   const down = fails(
     waitForTunnel(monitor, ({ rekeys }) => rekeys > 0, { timeout: 2500 }),
     'ERR_WAIT_TIMEOUT',
-    /^no tunnel that fits within 2500 ms; what came:\n/,
-    /at first .* up: SAs in both directions/,
+    /^no tunnel that matches within 2500 ms; states seen:\n/,
+    /initially .* up: SAs in both directions/,
     /down .*: /,
   );
   await tunnel.expire();
@@ -76,7 +78,7 @@ test('waiting for a tunnel; a timeout shows its states', async (t) => {
   await fails(
     waitForTunnel(left, 'up', { peer: '192.0.2.77', timeout: 20 }),
     'ERR_WAIT_TIMEOUT',
-    'no tunnel to 192.0.2.77 up within 20 ms; what came:\n  (nothing)',
+    'no tunnel to 192.0.2.77 up within 20 ms; states seen:\n  (nothing)',
   );
 });
 
@@ -95,7 +97,7 @@ test('traffic is protected, or the error names unprotected packets', async (t) =
     'left: no SA carried a packet out',
     'on the wire: clear 192.0.2.1 → 192.0.2.2, 72 bytes',
     'on the wire: 1 more in clear',
-    'on the wire: no packet that is protected',
+    'on the wire: no protected packet',
   );
   assert.equal((await xfrmMatchers.toBeEncryptedTo(left, right)).pass, true);
   assert.equal((await xfrmMatchers.toMirror(left, right)).pass, true);
@@ -137,6 +139,54 @@ test('both ends agree, or the error lists differences, without keys', async (t) 
   await fails(expectMirrored(left, right), 'ERR_EXPECTATION', 'neither has an SA');
 });
 
+/** A key in the ways in which text may show it: its first bytes suffice. */
+function written(key: Uint8Array): string[] {
+  const bytes = Buffer.from(key);
+  const first = bytes.subarray(0, 6);
+  const pairs = first.toString('hex').match(/../g) ?? [];
+  return [
+    ...[pairs.join(''), pairs.join(' '), pairs.join(':'), pairs.join(', 0x')],
+    ...[first.join(','), first.join(', '), bytes.toString('base64').slice(0, 8)],
+  ];
+}
+
+test('no failure shows a byte of a key, of any algorithm', async (t) => {
+  if (withoutEsp) return t.skip(withoutEsp);
+  for (const algorithm of ['aes-gcm', 'aes-cbc-sha256', 'chacha20-poly1305'] as const) {
+    const hosts = await twoHosts();
+    t.after(() => hosts[Symbol.asyncDispose]());
+    const { left, right } = hosts;
+    const { toRight, toLeft } = (await keyedTunnel(left, right, { algorithm })).pair;
+    const texts: string[] = [];
+    const keep = (error: unknown) => {
+      texts.push(inspect(error, { depth: 20, showHidden: true }));
+      return error instanceof Error;
+    };
+    const { daddr, spi } = toRight;
+    await right.xfrm.deleteState({ daddr, spi });
+    await assert.rejects(expectMirrored(left, right), keep);
+    const other = [toLeft.aead, toLeft.crypt, toLeft.authTrunc];
+    const [aead, crypt, authTrunc] = other;
+    const wrong = { ...toRight, aead, crypt, authTrunc } as typeof toRight;
+    await right.xfrm.addState(wrong);
+    await assert.rejects(expectMirrored(left, right), /the keys differ/);
+    await assert.rejects(expectMirrored(left, right), keep);
+    await assert.rejects(right.xfrm.addState(toRight), keep);
+    await assert.rejects(keyedTunnel(left, right, { algorithm }), keep);
+    await assert.rejects(expectEncrypted(left, right), keep);
+    await assert.rejects(waitForTunnel(left, 'down', { timeout: 20 }), keep);
+    const more = () => left.xfrm.addState(freshSa([left.address, right.address]));
+    await assert.rejects(expectNoLeaks(left, more), keep);
+    const keys = [toRight, toLeft].flatMap((sa) => [sa.aead, sa.crypt, sa.authTrunc]);
+    const given = keys.flatMap((one) => (one?.key === undefined ? [] : [one.key]));
+    assert(given.length >= 2);
+    for (const key of given) {
+      const bytes = key instanceof Uint8Array ? key : key.bytes();
+      for (const text of written(bytes)) assert(!texts.join('\n').includes(text), algorithm);
+    }
+  }
+});
+
 test('packets that IPsec drops are counted, by reason', async (t) => {
   if (withoutEsp) return t.skip(withoutEsp);
   const { left, right, tunnel } = await world(t);
@@ -144,7 +194,7 @@ test('packets that IPsec drops are counted, by reason', async (t) => {
   assert.equal((await expectNoXfrmErrors([left, right], () => ping(left, right))).received, 3);
   const { daddr, spi } = tunnel.pair.toRight;
   await right.xfrm.deleteState({ daddr, spi });
-  const text = 'right: XfrmInNoStates 2: ESP or AH came with an SPI for which there is no SA';
+  const text = 'right: XfrmInNoStates 2: ESP or AH arrived with an SPI for which there is no SA';
   await fails(expectNoXfrmErrors([left, right], lost), 'ERR_EXPECTATION', text);
   await expectNoXfrmErrors(right, lost, { tolerate: { XfrmInNoStates: 2 } });
   const { pass, message } = await xfrmMatchers.toCauseNoXfrmErrors(lost, right);

@@ -1,5 +1,6 @@
 /** The testing kit: namespaces, hosts, tunnels with keys made for them, traffic. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { test } from 'node:test';
@@ -52,6 +53,35 @@ test('two hosts reach each other, by UDP and TCP, IPv4 and IPv6', async () => {
   assert.deepEqual(await ping(right, left, ends), { sent: 3, received: 3 });
   assert.equal(await tcp(left, right), 65_536);
   assert.equal(await tcp(right, left, { ...ends, size: 10 }), 10);
+});
+
+test('processes use the kit side by side', async () => {
+  // As runners do with test files. The addresses are the same in each.
+  const script = `
+    const kit = await import(${JSON.stringify(new URL('../../lib/testing/index.js', import.meta.url))});
+    for (let i = 0; i < 3; i++) {
+      const { left, right, ...hosts } = await kit.twoHosts();
+      if (${withoutEsp === false}) {
+        const tunnel = await kit.keyedTunnel(left, right);
+        await kit.expectEncrypted(left, right);
+        await kit.expectMirrored(left, right);
+        await tunnel.remove();
+      }
+      console.log((await kit.ping(left, right)).received, (await left.run('echo', ['well'])).stdout.trim());
+      await hosts[Symbol.asyncDispose]();
+    }`;
+  const one = async () => {
+    const args = ['--input-type=module', '-e', script];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (data) => {
+      text += data;
+    });
+    await once(child, 'close');
+    return text;
+  };
+  const well = '3 well\n'.repeat(3);
+  assert.deepEqual(await Promise.all([one(), one(), one()]), [well, well, well]);
 });
 
 test('errors say where and why', async () => {
