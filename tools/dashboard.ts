@@ -235,6 +235,7 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
           '{{instance}} corrections {{kind}}',
         ],
         [`${increase(`xfrm_watch_opened_total{${HOST}}`)} > 0`, '{{instance}} opened'],
+        [`${increase(`xfrm_watch_ended_total{${HOST}}`)} > 0`, '{{instance}} ended'],
         [`${increase(`xfrm_watch_gaps_total{${HOST}}`)} > 0`, '{{instance}} gaps {{cause}}'],
       ],
     },

@@ -38,6 +38,8 @@ export class MetricsSource {
   malformed = 0;
   /** How often a monitor was opened. */
   opened = 0;
+  /** How often one ended. */
+  ended = 0;
   /** When the tables were last known to be right and the counters read, in ms since 1970. */
   syncedAt: number | undefined;
   /** Why nobody watches. */
@@ -76,6 +78,7 @@ export class MetricsSource {
     this.blindReason = reason;
     this.tunnels.suspend();
     if (monitor === undefined) return;
+    this.ended++;
     monitor.off('change', this.#heard);
     monitor.xfrm.off('removed', this.#removed);
     for (const one of monitor.xfrm.eventCounts) {

@@ -383,7 +383,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
   {
     name: 'xfrm_watch_blind',
     type: 'gauge',
-    help: 'Whether the namespace cannot be watched: it is gone, or a privilege is missing. Its tunnels then have no state series.',
+    help: 'Whether the namespace cannot be watched: it is gone, or a privilege is missing. Its tunnels then have no state series, except expected ones of a namespace that is gone.',
     labels: [],
     samples: ({ state }) => one(state === 'blind' ? 1 : 0),
   },
@@ -437,6 +437,13 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     help: 'How often watching of the namespace started: more than 1 if it has been blind.',
     labels: [],
     samples: ({ opened }) => one(opened),
+  },
+  {
+    name: 'xfrm_watch_ended',
+    type: 'counter',
+    help: 'How often watching of the namespace ended: it was gone, or a privilege was lost.',
+    labels: [],
+    samples: ({ ended }) => one(ended),
   },
   {
     name: 'xfrm_watch_gaps',

@@ -256,6 +256,25 @@ export function parseConfig(json: string, file: string): Partial<ServeConfig> {
   }
 }
 
+/** Where a tunnel is expected: null is the process's own namespace. */
+export const homeOf = ({ netns }: ServeConfig, tunnel: ExpectedSomewhere): string | null =>
+  tunnel.netns ?? netns[0] ?? null;
+
+/** @throws an Error if two tunnels expected in one namespace have the same name */
+export function checkNames(config: ServeConfig): void {
+  const taken = new Set<string>();
+  for (const tunnel of config.expected) {
+    // Without a name it gets one from its ends.
+    if (tunnel.name === undefined) continue;
+    const home = homeOf(config, tunnel);
+    const key = JSON.stringify([home, tunnel.name]);
+    const name = JSON.stringify(tunnel.name);
+    const where = home === null ? '' : ` in the namespace ${JSON.stringify(home)}`;
+    if (taken.has(key)) throw new Error(`expected: the name ${name} is a duplicate${where}`);
+    taken.add(key);
+  }
+}
+
 /** Maximum size of the file, in bytes: ten thousand expected tunnels take about one MiB. */
 const LARGEST = 16 * 2 ** 20;
 

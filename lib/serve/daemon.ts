@@ -2,7 +2,7 @@
 import type { Sample } from '../metrics/metric.ts';
 import { readToken } from './access.ts';
 import { outOfDate, readCredentials } from './certificate.ts';
-import { DEFAULTS, readConfig, type ServeConfig } from './config.ts';
+import { checkNames, DEFAULTS, readConfig, type ServeConfig } from './config.ts';
 import { type Access, HttpServer, type Refusal } from './http-server.ts';
 import type { LifeCycle } from './life-cycle.ts';
 import { formatListen, isLoopback, type ListenAddress } from './listen-address.ts';
@@ -206,7 +206,9 @@ export class Daemon {
   #read(): ServeConfig {
     const { file, given } = this.#options;
     const read = file === undefined ? {} : readConfig(file);
-    return { ...DEFAULTS, ...read, ...given };
+    const config = { ...DEFAULTS, ...read, ...given };
+    checkNames(config);
+    return config;
   }
 
   #refused(why: Refusal, from?: string): void {

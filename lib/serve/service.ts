@@ -4,7 +4,7 @@ import { namespacePath } from '../monitor/namespace-path.ts';
 import { NamespaceWatch } from '../monitor/namespace-watch.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { isUpState } from '../tunnel/tunnel.ts';
-import type { ServeConfig } from './config.ts';
+import { homeOf, type ServeConfig } from './config.ts';
 import { EventLog } from './event-log.ts';
 import type { LifeCycle } from './life-cycle.ts';
 import type { SavedState } from './state-file.ts';
@@ -118,9 +118,10 @@ export class Service {
 
   /** The expected tunnels of a namespace. One that names no namespace is expected in the first. */
   #expectedIn(name: string | null) {
-    const { expected, netns: names } = this.#config;
-    const [first = null] = names;
-    return expected.flatMap(({ netns = first, ...tunnel }) => (netns === name ? [tunnel] : []));
+    return this.#config.expected.flatMap((one) => {
+      const { netns: _, ...tunnel } = one;
+      return homeOf(this.#config, one) === name ? [tunnel] : [];
+    });
   }
 
   /** What is watched in any case: also where a tunnel is expected, be it there or not. */

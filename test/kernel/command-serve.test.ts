@@ -288,6 +288,7 @@ test('a privilege that is lost is reported once, counted, and survived', async (
   );
   assert.match(await blind.text(), /EPERM/);
   const { value } = await until(all.metrics, (found) => found.value('xfrm_watch_blind') === 1);
+  assert.equal(value('xfrm_watch_ended_total'), 1);
   // How it is now is not known.
   assert.equal(value('xfrm_tunnel_up', { tunnel: 'paris' }), undefined);
   assert.deepEqual((await all.json('/api/tunnels')).tunnels, []);
@@ -327,6 +328,7 @@ test('a deleted namespace is reported, its expected tunnels are down, and it is 
   const blind = await all.metrics();
   const paris = { netns: NETNS, tunnel: 'paris' };
   assert.equal(blind.value('xfrm_watch_blind', { netns: NETNS }), 1);
+  assert.equal(blind.value('xfrm_watch_ended_total', { netns: NETNS }), 1);
   assert.equal(blind.value('xfrm_tunnel_up', paris), 0);
   assert.equal(blind.value('xfrm_tunnel_expected', paris), 1);
   const { tunnels } = await all.json('/api/tunnels?state=down');

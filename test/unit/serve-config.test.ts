@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readToken } from '../../lib/serve/access.ts';
-import { CONFIG_MEMBERS, parseConfig, readConfig } from '../../lib/serve/config.ts';
+import {
+  CONFIG_MEMBERS,
+  checkNames,
+  DEFAULTS,
+  parseConfig,
+  readConfig,
+} from '../../lib/serve/config.ts';
 import {
   formatListen,
   isHostAllowed,
@@ -203,6 +209,18 @@ test('where to listen', () => {
     false,
     false,
   ]);
+});
+
+test('a name is expected once in a namespace, also in the one that is meant without saying so', () => {
+  const expected = [
+    { name: 'paris', remote: '192.0.2.1' },
+    { name: 'paris', remote: '192.0.2.2', netns: 'red' },
+  ];
+  checkNames({ ...DEFAULTS, expected });
+  checkNames({ ...DEFAULTS, expected, netns: ['blue', 'red'] });
+  assert.throws(() => checkNames({ ...DEFAULTS, expected, netns: ['red'] }), {
+    message: 'expected: the name "paris" is a duplicate in the namespace "red"',
+  });
 });
 
 test('a Host is an address, localhost, or a configured name', () => {
