@@ -292,7 +292,7 @@ test('details: SAs with their limits, policies, counters', async () => {
 
 test('what is not there is said', async () => {
   await using opened = await open('#/tunnel/%E0nowhere');
-  await opened.page.getByText('There is no such tunnel').waitFor();
+  await opened.page.getByText('This tunnel does not exist').waitFor();
 });
 
 test('all can be done with the keyboard', async () => {
