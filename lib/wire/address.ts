@@ -236,7 +236,7 @@ export function writeAddress(
     return;
   }
   if (!/^[0-9a-f]{32}$/i.test(text)) {
-    const reason = `invalid value ${shown(text)}: expected an address of family ${family} (32 hexadecimal digits)`;
+    const reason = `invalid value ${shown(text)}: expected an address of family ${shown(family)} (32 hexadecimal digits)`;
     throw new EncodeError(reason, [field]);
   }
   writeHex(bytes, at, text);
@@ -261,7 +261,7 @@ export function ipLengthOf(text: string, family: number, field: string): number 
   const own = addressFamily(text);
   if (family === ANY_FAMILY || own === family) return ipLength(text, field);
   if (family === AF_INET || family === AF_INET6 || own !== undefined) {
-    const reason = `invalid value ${shown(text)}: expected an address of family ${family}`;
+    const reason = `invalid value ${shown(text)}: expected an address of family ${shown(family)}`;
     throw new EncodeError(reason, [field]);
   }
   return ipLength(text, field);
