@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { RouteClient } from '../lib/index.ts';
 import { cpuTime } from './proc.ts';
 import { median } from './stats.ts';
 
@@ -111,6 +112,9 @@ export async function serve(
   { tunnels, streams, scrapes }: { tunnels: number; streams: number; scrapes: number },
   progress: (text: string) => void,
 ): Promise<Served> {
+  // The network namespace of the benchmark is a new one.
+  await using route = new RouteClient();
+  await route.setLinkUp({ name: 'lo' });
   progress(`serve: scrapes of ${tunnels} tunnels`);
   const scrape = await scraped(tunnels, scrapes);
   progress(`serve: idle, ${streams} streams, and a flood`);
