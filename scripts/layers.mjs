@@ -13,6 +13,7 @@ const LAYERS = {
   route: ['base', 'wire', 'netlink'],
   monitor: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route'],
   tunnel: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
+  fate: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
   json: ['base', 'wire', 'netlink', 'xfrm', 'monitor', 'tunnel'],
   metrics: ['base', 'wire', 'socket', 'xfrm', 'monitor', 'tunnel'],
   serve: [
@@ -38,6 +39,7 @@ const LAYERS = {
     'route',
     'monitor',
     'tunnel',
+    'fate',
     'json',
     'metrics',
     'serve',
