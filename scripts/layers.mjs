@@ -13,7 +13,7 @@ const LAYERS = {
   route: ['base', 'wire', 'netlink'],
   monitor: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route'],
   tunnel: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
-  fate: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
+  fate: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel'],
   json: ['base', 'wire', 'netlink', 'xfrm', 'monitor', 'tunnel'],
   metrics: ['base', 'wire', 'socket', 'xfrm', 'monitor', 'tunnel'],
   serve: [

@@ -8,6 +8,7 @@ import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import type { Totals } from './events/summary.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
+import type { WhyRecord } from './why/record.ts';
 
 /** A network namespace was added or removed while listening. */
 export interface NamespaceRecord {
@@ -32,6 +33,7 @@ export type JsonRecord = { readonly time: EventTime } & (
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
   | JsonChange
   | CheckRecord
+  | WhyRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

@@ -41,6 +41,10 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'check tunnels for a monitoring system',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
+  why: {
+    summary: 'say what this kernel will do with a packet, and why',
+    load: async () => (await import('./why.ts')).whyCommand(),
+  },
   replay: {
     summary: 'decode a file of recorded netlink messages',
     load: async () => (await import('./replay.ts')).replayCommand(),

@@ -94,7 +94,7 @@ interface End {
 
 function endOf(word: string): End {
   const [, in6, port6] = /^\[([^\]]+)\](?::(.*))?$/.exec(word) ?? [];
-  const [, in4, port4] = /^([\d.]+):(.*)$/.exec(word) ?? [];
+  const [, in4, port4] = /^(\d+(?:\.\d+){3}):(.*)$/.exec(word) ?? [];
   const text = in6 ?? in4 ?? word;
   const family = addressFamily(text);
   if (family === undefined) {

@@ -2,6 +2,7 @@
  * Which policy catches a packet, and which nearly would.
  * @module
  */
+import { precedence } from '../tunnel/policy-index.ts';
 import { meet, startAlike } from '../xfrm/matching.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { XfrmSelector } from '../xfrm/types.ts';
@@ -35,6 +36,8 @@ export interface PolicyLookup {
   readonly policy: XfrmPolicy | undefined;
   /** Those that would catch it but for one thing, the nearest first. */
   readonly near: readonly NearPolicy[];
+  /** One of the same priority that may catch it instead: the tables do not tell which is older. */
+  readonly rival: XfrmPolicy | undefined;
 }
 
 /** How many near misses are named. */
@@ -77,6 +80,10 @@ function differencesOf(policy: XfrmPolicy, packet: Packet): PolicyDifference[] {
 /**
  * The policy of a direction that catches a packet: of those that match, that of the lowest
  * priority, of these the oldest (net/xfrm/xfrm_policy.c, xfrm_policy_lookup_bytype).
+ *
+ * The index tells the age. A policy that was replaced keeps its index and is listed as the newest;
+ * it also keeps its place among those of its priority, but only if it had that priority before (seen
+ * on 6.12 and 7.2), which nothing tells.
  */
 export function lookUpPolicy(
   { policies }: Pick<Tables, 'policies'>,
@@ -92,7 +99,7 @@ export function lookUpPolicy(
     if (but.length === 1) near.push({ policy: one, but });
     if (but.length > 0) continue;
     matching.push(one);
-    if (policy === undefined || one.priority <= policy.priority) policy = one;
+    if (policy === undefined || precedence(one, policy) < 0) policy = one;
   }
   const later = matching
     .filter((one) => one !== policy)
@@ -102,8 +109,13 @@ export function lookUpPolicy(
   const sorted = [...later, ...others].sort(
     (a, b) => Number(ofAddress(a.but)) - Number(ofAddress(b.but)),
   );
-  return { dir, policy, near: sorted.slice(0, MOST) };
+  return { dir, policy, near: sorted.slice(0, MOST), rival: rivalOf(policy, matching) };
 }
+
+/** In the order of the list, the newest first, a policy after another is older than it. */
+const rivalOf = (policy: XfrmPolicy | undefined, matching: readonly XfrmPolicy[]) =>
+  policy &&
+  matching.slice(matching.indexOf(policy) + 1).find(({ priority }) => priority === policy.priority);
 
 const ofAddress = (but: readonly PolicyDifference[]): boolean =>
   but.includes('source') || but.includes('destination') || but.includes('family');

@@ -5,11 +5,12 @@
  */
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
-import type { PolicyTemplate } from '../xfrm/types.ts';
 import { formatSpi } from '../xfrm/text.ts';
+import type { PolicyTemplate } from '../xfrm/types.ts';
 import type { Packet } from './flow.ts';
 import { lookUpPolicy, selects } from './policy-lookup.ts';
-import { demandsFor, differencesIn, isPast, type NearSa } from './sa-lookup.ts';
+import { demandsFor, differencesIn, isNear, isPast, type NearSa } from './sa-lookup.ts';
+import { doubtOf } from './send.ts';
 import type { Tables } from './tables.ts';
 import type { Acceptance, Arrival, Counter, Receiving } from './verdict.ts';
 
@@ -21,15 +22,21 @@ export function arrive(
   through: readonly XfrmState[],
 ): Arrival {
   let { mark } = packet;
-  const ended = (outcome: Arrival['outcome'], because: string, ...counters: Counter[]): Arrival => ({
+  const ended = (
+    outcome: Arrival['outcome'],
+    because: string,
+    ...counters: Counter[]
+  ): Arrival => ({
     outcome,
     because,
     counters,
+    doubts,
     through,
     policy,
     mark,
   });
   let policy: XfrmPolicy | undefined;
+  const doubts: string[] = [];
   for (const sa of through) {
     const spi = formatSpi(sa.spi);
     if (sa.dir === 'out') {
@@ -49,7 +56,9 @@ export function arrive(
     const because = `the selector of the SA ${formatSpi(wrong.spi)} does not include it`;
     return ended('dropped', because, 'XfrmInStateMismatch');
   }
-  policy = lookUpPolicy(tables, dir, inner).policy;
+  const lookup = lookUpPolicy(tables, dir, inner);
+  policy = lookup.policy;
+  if (lookup.rival) doubts.push(doubtOf(lookup.rival));
   const tunnels = through.some(({ mode }) => mode !== 'transport');
   if (policy === undefined) {
     if (tables.defaults[dir] === 'block') {
@@ -110,7 +119,6 @@ function fitting(
 }
 
 const MOST = 5;
-const NEAR = 2;
 
 /**
  * A packet that arrives, in whichever way this host accepts it: through the SAs that the policy
@@ -139,21 +147,21 @@ export function receive(
   const lookup = lookUpPolicy(tables, dir, { ...packet, mark });
   const { policy } = lookup;
   const templates =
-    policy?.action === 'allow'
-      ? acceptances(tables, policy, packet, likeliest?.through ?? [])
-      : [];
+    policy?.action === 'allow' ? acceptances(tables, policy, packet, likeliest?.through ?? []) : [];
   const base = { stage, lookup, templates, arrival: likeliest, others } as const;
-  const { outcome, because, counters } = likeliest as Arrival;
-  const requires = policy?.action === 'allow' && templates.some(({ demand }) => !demand.template.optional);
+  const { outcome, because, counters, doubts } = likeliest as Arrival;
+  const requires =
+    policy?.action === 'allow' && templates.some(({ demand }) => !demand.template.optional);
   if (given === undefined && best === undefined && requires && likeliest?.through.length === 0) {
     return {
       ...base,
       outcome,
       because: 'the policy requires IPsec, and no SA is there that its templates accept',
       counters: ['XfrmInNoStates'],
+      doubts,
     };
   }
-  return { ...base, outcome, because, counters };
+  return { ...base, outcome, because, counters, doubts };
 }
 
 function acceptances(
@@ -171,7 +179,7 @@ function acceptances(
       const but = differ(one);
       if (!selects(one.selector, packet)) but.push('selector');
       if (isLarval(one)) but.push('larval');
-      if (but.length <= NEAR) near.push({ sa: one, but });
+      if (isNear(but)) near.push({ sa: one, but });
     }
     near.sort((a, b) => a.but.length - b.but.length);
     return { demand, sa, near: near.slice(0, MOST) };

@@ -63,6 +63,10 @@ const MOST = 5;
 /** How many things may differ in an SA that is worth naming. */
 const NEAR = 2;
 
+/** Whether so little differs that it is worth naming: more than between any two endpoints. */
+export const isNear = (but: readonly SaDifference[]): boolean =>
+  but.length <= NEAR && !(but.includes('source') && but.includes('destination'));
+
 /** What keeps an SA from being found for a template (net/xfrm/xfrm_state.c, xfrm_state_find). */
 function differencesOut(
   sa: XfrmState,
@@ -94,6 +98,14 @@ export interface Resolution {
   readonly isAcquiring: boolean;
   /** An SA with the SPI that the template asks for exists, but does not fit: no other is requested. */
   readonly isTaken: boolean;
+  /**
+   * SAs that the kernel may choose instead. Where it looks for SAs from any source it compares only
+   * the destination, and so also finds one from another source that its hash puts in the same place;
+   * in the same way one from any source may be found together with those of the right one;
+   * and when its hash table grows, the order of SAs of the same second is reversed (both seen on
+   * 6.12 and 7.2).
+   */
+  readonly rivals: readonly XfrmState[];
   readonly near: readonly NearSa[];
 }
 
@@ -113,7 +125,7 @@ export function resolve(
     const larval = isLarval(sa);
     if (larval && but.every((one) => one === 'selector')) isAcquiring = true;
     else if (but.length === 0) fitting.push(sa);
-    else if (but.length <= NEAR && !larval && sa.dir !== 'in') near.push({ sa, but });
+    else if (isNear(but) && !larval && sa.dir !== 'in') near.push({ sa, but });
     if (
       template.spi !== 0 &&
       sa.spi === template.spi &&
@@ -123,29 +135,42 @@ export function resolve(
       isTaken = true;
   }
   // Those from any source come last, wherever they are in the list.
-  const exact = fitting.filter(({ saddr }) => saddr === from);
-  const [sa, ...others] = [
-    ...sorted(exact, now),
-    ...sorted(
-      fitting.filter((one) => !exact.includes(one)),
-      now,
-    ),
-  ];
+  const exact = sorted(
+    fitting.filter(({ saddr }) => saddr === from),
+    now,
+  );
+  const open = sorted(
+    fitting.filter((one) => !exact.includes(one)),
+    now,
+  );
+  const [sa, ...others] = [...exact, ...open];
+  const rivals =
+    exact.length > 0 || isAcquiring
+      ? []
+      : near.flatMap(({ sa, but }) => (`${but}` === 'source' ? [sa] : []));
+  const [next] = others;
+  if (sa && next && states.length > SURE && preference(sa, next, now) === 0) rivals.push(next);
+  const [best] = exact;
+  const sooner = open.find((one) => best && preference(one, best, now) <= 0);
+  if (sooner) rivals.push(sooner);
   near.sort((a, b) => a.but.length - b.but.length);
-  return { demand, sa, others, isAcquiring, isTaken, near: near.slice(0, MOST) };
+  return { demand, sa, others, isAcquiring, isTaken, rivals, near: near.slice(0, MOST) };
 }
+
+/** With so many SAs the kernel's hash table has not grown yet. */
+const SURE = 8;
 
 /**
  * The kernel's choice first: an SA that is past a soft limit comes last; of the others the one that
  * was added last, by whole seconds, then as listed (xfrm_state_look_at).
  */
-function sorted(sas: readonly XfrmState[], now: number): XfrmState[] {
-  const seconds = ({ current }: XfrmState) => Math.floor(current.addedAt / 1000);
-  return [...sas].sort(
-    (a, b) =>
-      Number(isPast(a, 'soft', now)) - Number(isPast(b, 'soft', now)) || seconds(b) - seconds(a),
-  );
-}
+const sorted = (sas: readonly XfrmState[], now: number): XfrmState[] =>
+  [...sas].sort((a, b) => preference(a, b, now));
+
+const preference = (a: XfrmState, b: XfrmState, now: number): number =>
+  Number(isPast(a, 'soft', now)) - Number(isPast(b, 'soft', now)) || seconds(b) - seconds(a);
+
+const seconds = ({ current }: XfrmState): number => Math.floor(current.addedAt / 1000);
 
 /** Whether an SA has reached a limit. */
 export function isPast({ lifetime, current }: XfrmState, which: 'soft' | 'hard', now: number) {

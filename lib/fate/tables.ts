@@ -5,10 +5,7 @@ import type { PolicyDefaults } from '../xfrm/types.ts';
 export interface Tables {
   /** In the order in which the kernel lists them: the newest first (seen on 6.1, 6.12 and 7.2). */
   readonly states: readonly XfrmState[];
-  /**
-   * In the order in which the kernel lists them: the newest first. Replacing a policy makes it the
-   * newest, but keeps its index, so the index does not tell.
-   */
+  /** In the order in which the kernel lists them: the newest first, where replacing makes one new. */
   readonly policies: readonly XfrmPolicy[];
   /** What becomes of packets that no policy matches. */
   readonly defaults: PolicyDefaults;

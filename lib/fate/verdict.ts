@@ -18,6 +18,8 @@ interface Judged {
   readonly because: string;
   /** The counters that count a dropped packet, the telling one first; none: it is not counted. */
   readonly counters: readonly Counter[];
+  /** What the tables do not tell, and might change the verdict. */
+  readonly doubts: readonly string[];
 }
 
 /** A packet that leaves. */

@@ -4,7 +4,15 @@
  */
 import { isWild } from '../../lib/xfrm/matching.ts';
 import type { Random } from '../unit/random.ts';
-import { type Ability, ADDRESSES, FENCES, innerAddress, type Packet, type Side, type Where } from './oracle-hosts.ts';
+import {
+  type Ability,
+  ADDRESSES,
+  FENCES,
+  innerAddress,
+  type Packet,
+  type Side,
+  type Where,
+} from './oracle-hosts.ts';
 import { algorithmOf, anyOf, type Family } from './oracle-shapes.ts';
 import type { Policy, Sa } from './oracle-worlds.ts';
 
@@ -28,7 +36,11 @@ const netOf = (address: string, length: number): string => {
   if (length >= bits(address.includes(':') ? 'inet6' : 'inet')) return address;
   if (length === 0) return anyOf(address.includes(':') ? 'inet6' : 'inet');
   const [before = ''] = address.split('::');
-  if (address.includes(':')) return `${before.split(':').slice(0, length / 16).join(':')}::`;
+  if (address.includes(':'))
+    return `${before
+      .split(':')
+      .slice(0, length / 16)
+      .join(':')}::`;
   return [...address.split('.').slice(0, length / 8), '0', '0', '0'].slice(0, 4).join('.');
 };
 
@@ -59,8 +71,7 @@ function packetOf(random: Random): Sent {
   const family = random.pick(['inet', 'inet', 'inet6'] as const);
   const from = random.pick(['left', 'left', 'leftSite'] as const);
   const to: Where = from === 'left' ? 'right' : 'rightSite';
-  const address = (where: Where) =>
-    innerAddress(family, where, random.below(3), random.below(2));
+  const address = (where: Where) => innerAddress(family, where, random.below(3), random.below(2));
   // Between the ends of the tunnels themselves, sometimes.
   const outer = from === 'left' && random.chance(1, 6);
   const { left, right } = ADDRESSES.outer[family];
@@ -85,9 +96,11 @@ class Maker {
   readonly #can: ReadonlySet<Ability>;
   readonly #cable: number;
   readonly #world: FateWorld;
-  #spi = 0xc0001000;
+  #spi: number;
 
   constructor(random: Random, can: ReadonlySet<Ability>, cable: number, world: FateWorld) {
+    // What is late would be for SAs of another world.
+    this.#spi = 0xc0000000 + random.below(0xffff) * 0x100;
     this.#random = random;
     this.#can = can;
     this.#cable = cable;
@@ -100,7 +113,13 @@ class Maker {
       for (const side of ['left', 'right'] as const) {
         for (const dir of ['in', 'out', 'fwd'] as const) {
           const [saddr, daddr] = [a, b];
-          const selector = { saddr, daddr, prefixlenS: 32, prefixlenD: 32, family: 'inet' } as const;
+          const selector = {
+            saddr,
+            daddr,
+            prefixlenS: 32,
+            prefixlenD: 32,
+            family: 'inet',
+          } as const;
           this.#world.policies[side].push({ dir, priority: 1, selector } as Policy);
         }
       }
@@ -143,7 +162,10 @@ class Maker {
   forwards(side: Side, dir: 'fwd' | 'out'): void {
     const random = this.#random;
     const packet = random.pick(this.#world.packets);
-    const templates = random.chance(1, 5) ? this.#templates(packet) : [];
+    // No SA has this reqid: what the right host sent through one of its own would come back to it.
+    const templates = random.chance(1, 5)
+      ? this.#templates(packet).map((one) => ({ ...one, reqid: 9 }) as Template)
+      : [];
     this.#add(side, this.#policy(dir, { ...this.#selector(packet), ifindex: 0 }, templates, {}));
   }
 
@@ -168,8 +190,10 @@ class Maker {
   }
 
   #replaceLater(side: Side, policy: Policy): void {
-    if (!this.#world.policies[side].includes(policy)) return;
-    const priority = this.#random.pick([100, 200, 300]);
+    // Of several that were replaced nothing tells the order.
+    if (!this.#world.policies[side].includes(policy) || this.#world.replaced[side].length > 0)
+      return;
+    const priority = this.#random.pick([100, 200, 300, policy.priority]);
     this.#world.replaced[side].push({ ...policy, priority } as Policy);
   }
 
@@ -207,7 +231,8 @@ class Maker {
       prefixlenS: s,
       prefixlenD: d,
       ...(!wholly && { proto: random.pick([17, 17, 6]) }),
-      ...(!wholly && random.chance(1, 2) && { dport: port, dportMask: random.pick([0xffff, 0xff00]) }),
+      ...(!wholly &&
+        random.chance(1, 2) && { dport: port, dportMask: random.pick([0xffff, 0xff00]) }),
       ...(!wholly && random.chance(1, 3) && { sport, sportMask: 0xffff }),
       ...(random.chance(1, 24) && { ifindex: random.pick([1, this.#cable]) }),
     } as Selector;
@@ -253,9 +278,13 @@ class Maker {
     if (change === 0) return { ...template, reqid: 0 } as Template;
     if (change === 1) return { ...template, reqid: 3 } as Template;
     if (change === 2) return { ...template, optional: true } as Template;
-    if (change === 3) return { ...template, proto: template.proto === 'esp' ? 'ah' : 'esp' } as Template;
+    if (change === 3)
+      return { ...template, proto: template.proto === 'esp' ? 'ah' : 'esp' } as Template;
     if (change === 4 && template.mode === 'tunnel') {
-      return { ...template, saddr: ADDRESSES.outer[template.family as Family].right[0] } as Template;
+      return {
+        ...template,
+        saddr: ADDRESSES.outer[template.family as Family].right[0],
+      } as Template;
     }
     if (change === 5) return { ...template, saddr: anyOf(template.family as Family) } as Template;
     return template;
@@ -293,7 +322,8 @@ class Maker {
         ...differing,
         ...(mark && random.chance(1, 2) && { mark: { value: mark.value, mask: mark.mask } }),
         ...(ifId !== undefined && random.chance(3, 4) && { ifId }),
-        ...(this.#can.has('directions') && random.chance(1, 8) && { dir: random.chance(1, 4) ? 'in' : 'out' }),
+        ...(this.#can.has('directions') &&
+          random.chance(1, 8) && { dir: random.chance(1, 4) ? 'in' : 'out' }),
       } as Sa);
       if (random.chance(1, 12)) continue;
       const theirs = { ...sa, replayWindow: 32 } as Sa;
@@ -302,7 +332,7 @@ class Maker {
   }
 
   #age(): number {
-    return Math.floor(Date.now() / 1000 - this.#random.below(300)) * 1000;
+    return Math.floor(Date.now() / 1000 - 2 - this.#random.below(300)) * 1000;
   }
 
   #differing(sa: Sa, packet: Sent): Sa {
@@ -312,7 +342,10 @@ class Maker {
       case 0:
         return { ...sa, reqid: random.pick([0, 1, 2, 3]) } as Sa;
       case 1:
-        return { ...sa, mark: { value: random.pick([0, 1, 7]), mask: random.pick([0xff, 1]) } } as Sa;
+        return {
+          ...sa,
+          mark: { value: random.pick([0, 1, 7]), mask: random.pick([0xff, 1]) },
+        } as Sa;
       case 2:
         return { ...sa, ifId: random.pick([IF_ID, 7]) } as Sa;
       case 3:

@@ -38,6 +38,7 @@ import {
   truth,
   unknownAttributes,
 } from './types.ts';
+import { whyKinds } from './why.ts';
 
 const count: Schema = { type: 'integer', minimum: 0 };
 
@@ -285,6 +286,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     sometimes: { rejected: count },
   },
   ...tunnelKinds,
+  ...whyKinds,
 };
 
 /** Kinds that belong to no protocol, or to any. */
@@ -292,6 +294,7 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   tunnel: undefined,
   'host-warning': undefined,
   check: undefined,
+  why: undefined,
   summary: undefined,
   namespace: undefined,
   overrun: { enum: ['xfrm', 'route'] },
@@ -307,7 +310,7 @@ function record(
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy: the('ClaimedBy') }
-      : protocol || 'change' in tag || 'tunnel' in always || 'warning' in always
+      : protocol || 'change' in tag || ['tunnel', 'warning', 'flow'].some((name) => name in always)
         ? { netns }
         : {};
   const schema = object(
