@@ -65,15 +65,17 @@ function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolea
 }
 
 /** Whether packets from an SA can have a mark: the SA fixes some bits, and may set others. */
-function canHave(
-  { mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState,
-  wanted?: XfrmMark,
-): boolean {
+function canHave(sa: XfrmState, wanted?: XfrmMark): boolean {
   if (wanted === undefined) return true;
+  const { value, mask } = markAfter(sa);
+  return ((value ^ wanted.value) & wanted.mask & mask) === 0;
+}
+
+/** The mark of packets that came in through an SA, as far as it is known. */
+function markAfter({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState): XfrmMark {
   const set = setMark === undefined ? 0 : setMarkMask;
-  const known = ((mark?.mask ?? 0) & ~set) | set;
   const value = ((mark?.value ?? 0) & ~set) | ((setMark ?? 0) & set);
-  return ((value ^ wanted.value) & wanted.mask & known) === 0;
+  return { value: value >>> 0, mask: ((mark?.mask ?? 0) | set) >>> 0 };
 }
 
 /** Whether an SA is for some of a policy's packets. */
@@ -89,11 +91,9 @@ const answersIn = (
   dir !== 'out' && proto === demand.proto && mode === demand.mode && meet(selector, answers);
 
 /** What packets have that came in through an SA, as far as it is known. */
-function labelAfter({ mark, setMark, setMarkMask = 0xffff_ffff, ifId }: XfrmState): Label {
-  const set = setMark === undefined ? 0 : setMarkMask;
-  const mask = ((mark?.mask ?? 0) | set) >>> 0;
-  const value = (((mark?.value ?? 0) & ~set) | ((setMark ?? 0) & set)) >>> 0;
-  return { mark: mask === 0 ? undefined : { value, mask }, ifId };
+function labelAfter(sa: XfrmState): Label {
+  const mark = markAfter(sa);
+  return { mark: mark.mask === 0 ? undefined : mark, ifId: sa.ifId };
 }
 
 /** What takes packets before the policies of their tunnel do. */
@@ -200,11 +200,11 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     }
     caught.in.push(coming.find((one) => one !== undefined));
   }
-  const unanswered = takes.in.some(
-    ({ entry, demands }) =>
-      demands.some((one) => !one.optional && makesTunnel(one) && isOwn(one)) &&
-      !sends.some((one) => meet(one.entry.value.selector, mirrored(entry.value.selector))),
-  );
+  const unanswered = takes.in.some(({ entry, demands }) => {
+    if (!demands.some((one) => !one.optional && makesTunnel(one) && isOwn(one))) return false;
+    const answers = mirrored(entry.value.selector);
+    return !sends.some((one) => meet(one.entry.value.selector, answers));
+  });
   const obstacle = (direction: TrafficDirection): Obstacle => ({
     missing: [...missing[direction]],
     caught: caught[direction].every((one) => one !== undefined) ? caught[direction][0] : undefined,
