@@ -3,13 +3,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
+import { contains, isSame, isWild, meet, mirrored, withPortsExchanged } from '../xfrm/matching.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
   demandsOf,
   fits,
-  isWild,
   makesTunnel,
   type Pair,
   pairKey,
@@ -19,7 +19,6 @@ import {
 import { DIRS, type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, labelsIn } from './policy-match.ts';
 import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
-import { contains, isSame, meet, mirrored, withPortsExchanged } from './selectors.ts';
 import { type Policy, type Sa, saOf } from './tunnel-contents.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): they are assigned by hand, perhaps twice. */
