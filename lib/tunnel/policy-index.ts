@@ -5,9 +5,9 @@
  */
 
 import { AF_INET, AF_INET6, writeAddress } from '../wire/address.ts';
+import { contains, mirrored } from '../xfrm/matching.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { contains, mirrored } from './selectors.ts';
 import type { Policy } from './tunnel-contents.ts';
 
 /** At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c, xfrm_gen_index). */

@@ -5,12 +5,12 @@
  * @module
  */
 
+import { contains, holdsMark, isSource, isWild, meet, mirrored } from '../xfrm/matching.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { fits, isWild, makesTunnel, type TemplateDemand } from './endpoints.ts';
+import { fits, makesTunnel, type TemplateDemand } from './endpoints.ts';
 import { type Label, labelKey, type PolicyIndex, precedence } from './policy-index.ts';
-import { contains, meet, mirrored, startAlike } from './selectors.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
 import type { Policy } from './tunnel-contents.ts';
 
@@ -28,7 +28,7 @@ export const carriesOut = (
   isKind(sa, demand) &&
   fits(demand, sa.saddr, sa.daddr) &&
   (ifId ?? 0) === (sa.ifId ?? 0) &&
-  holds(sa.mark, mark) &&
+  holdsMark(sa.mark, mark) &&
   isForPackets(sa, selector);
 
 /**
@@ -45,24 +45,8 @@ export const acceptsIn = (sa: XfrmState, demand: TemplateDemand, policy: XfrmPol
   canHave(sa, policy.mark) &&
   isForPackets(sa, policy.selector);
 
-/**
- * Whether a source matches a template's, which may be a wildcard. It is compared as an address of
- * the packets' family: an IPv6 source for IPv4 packets by its first 32 bits only
- * (include/net/xfrm.h, xfrm_state_addr_cmp; seen on 7.2).
- */
-const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']): boolean =>
-  isWild(wanted) ||
-  wanted === saddr ||
-  (packets === 'inet' && wanted.includes(':') && startAlike(wanted, saddr, 32));
-
 const isKind = ({ proto, mode, spi }: XfrmState, demand: TemplateDemand): boolean =>
   proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
-
-/** Whether an SA's mark matches the one a policy looks for; an SA without a mark always does. */
-function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
-  const value = sought ? sought.value & sought.mask : 0;
-  return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
-}
 
 /** Whether packets from an SA can have a mark: the SA fixes some bits, and may set others. */
 function canHave(sa: XfrmState, wanted?: XfrmMark): boolean {

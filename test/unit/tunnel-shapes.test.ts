@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { XfrmPolicy } from '../../lib/index.ts';
-import { contains, meet, mirrored } from '../../lib/tunnel/selectors.ts';
+import { contains, meet, mirrored } from '../../lib/xfrm/matching.ts';
 import { HERE, THERE, World } from './tunnel-world.ts';
 
 const ANY = '0.0.0.0';
