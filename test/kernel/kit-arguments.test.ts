@@ -169,7 +169,11 @@ test('waits', async (t) => {
     [() => any.waitForTunnel(left, 'upp'), /^wanted is .*; did you mean up\?$/],
     [() => any.waitForTunnel(left, 'up', { pear: '192.0.2.2' }), /did you mean peer\?$/],
   ]);
-  t.after(() => delete process.env.NETLINK_XFRM_TIMEOUT);
+  const { NETLINK_XFRM_TIMEOUT } = process.env;
+  t.after(() => {
+    if (NETLINK_XFRM_TIMEOUT === undefined) delete process.env.NETLINK_XFRM_TIMEOUT;
+    else process.env.NETLINK_XFRM_TIMEOUT = NETLINK_XFRM_TIMEOUT;
+  });
   for (const wrong of ['abc', '-1', '0', '1e99']) {
     process.env.NETLINK_XFRM_TIMEOUT = wrong;
     await fail([
