@@ -1,13 +1,10 @@
 /** The endpoints of SAs and policies, and which of them is this host's. @module */
 
+import { isWild } from '../xfrm/matching.ts';
 import type { IpsecProto, StateDir, XfrmMode } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { PolicyTemplate, XfrmSelector } from '../xfrm/types.ts';
 import type { TrafficDirection } from './tunnel.ts';
-
-/** Whether an address is a wildcard. */
-export const isWild = (address: string): boolean =>
-  address === '0.0.0.0' || address === '::' || address === 'any';
 
 /** Two endpoints, in string order. */
 export type Pair = readonly [string, string];

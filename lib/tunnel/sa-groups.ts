@@ -3,29 +3,29 @@ import { isDeepStrictEqual } from 'node:util';
 import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
+import { contains, isSame, isWild, meet, mirrored, withPortsExchanged } from '../xfrm/matching.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
   demandsOf,
   fits,
-  isWild,
   makesTunnel,
   type Pair,
   pairKey,
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
+import { DIRS, type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, labelsIn } from './policy-match.ts';
 import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
-import { contains, isSame, meet, mirrored, withPortsExchanged } from './selectors.ts';
 import { type Policy, type Sa, saOf } from './tunnel-contents.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): they are assigned by hand, perhaps twice. */
 const RESERVED_SPIS = 255;
 /** The most destinations counted for one SPI. */
 const MANY = 100;
+const PASS: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
 
 export class SaGroups {
   /** Groups to evaluate. */
@@ -44,7 +44,7 @@ export class SaGroups {
   /** Groups by the labels of answers to their packets, and the masks of those. */
   readonly #byLabel = new MultiMap<string, SaGroup>();
   readonly #masks = new Map<number, number>();
-  #defaults: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
+  #defaults: PolicyDefaults = PASS;
   /** Outbound policies whose source the kernel chooses, by the endpoint they send to. */
   readonly #fromAny = new MultiMap<string, Policy>();
   /** Outbound policies by the source of their packets, if that is a single address. */
@@ -87,7 +87,8 @@ export class SaGroups {
   /** The groups whose tunnels an SA serves. */
   servedBy({ group, entry }: Sa): Iterable<SaGroup> {
     const { saddr, daddr } = entry.value;
-    return isWild(saddr) ? this.groupsByAddress(daddr) : group.linked;
+    if (isWild(saddr)) return this.groupsByAddress(daddr);
+    return group.linked.filter((one) => !one.isEmpty);
   }
 
   /** Policies that may match a group's SAs, in addition to its own. */
@@ -126,11 +127,7 @@ export class SaGroups {
    * forwarded.
    */
   readdressed(address: string): void {
-    for (const { demands } of this.#bySource.get(address)) {
-      for (const demand of demands) {
-        for (const group of this.#groupsOf(demand)) this.dirty.add(group);
-      }
-    }
+    for (const policy of this.#bySource.get(address)) this.#markSenders(policy);
   }
 
   /** Marks for evaluation the groups whose packets, or the answers to them, a policy takes. */
@@ -148,7 +145,7 @@ export class SaGroups {
     }
     // Others are found in one pass, for all that changed.
     const mask = value.mark?.mask ?? 0;
-    const isFiner = (its: number) => mask !== 0 && its !== mask && (mask & ~its) === 0;
+    const isFiner = (its: number) => its !== mask && (mask & ~its) === 0;
     if (
       packets.some((some) => this.#index.hasFiner('out', some, value)) ||
       (label !== '' && [...this.#masks.keys()].some(isFiner))
@@ -189,20 +186,19 @@ export class SaGroups {
       for (const { entry } of this.#policiesOf(group)) {
         const { dir, selector, mark, ifId } = entry.value;
         if (dir !== 'out') continue;
-        const label = { mark, ifId };
-        const isTaken =
-          before.encloses('out', selector, label) ||
-          [label, ...group.labels].some(
-            (its) => before.encloses('in', selector, its) || before.encloses('fwd', selector, its),
-          );
+        // Packets without a label too: those that are sent on, and answers with none.
+        const labels: Label[] = [{}, { mark, ifId }, ...group.labels];
+        const isTaken = labels.some((its) =>
+          DIRS.some((one) => before.encloses(one, selector, its)),
+        );
         if (isTaken) this.dirty.add(group);
       }
     }
     before.clear();
   }
 
-  /** What becomes of packets that match no policy. */
-  setDefaults(defaults: PolicyDefaults): void {
+  /** What becomes of packets that match no policy; undefined: they pass. */
+  setDefaults(defaults: PolicyDefaults = PASS): void {
     const before = this.#defaults;
     this.#defaults = defaults;
     if (isDeepStrictEqual(before, defaults)) return;

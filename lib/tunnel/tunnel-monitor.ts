@@ -11,13 +11,12 @@ import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
-import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
+import { onDefaults, type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import { type EventTime, now } from '../netlink/event.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
-import type { XfrmEvent } from '../xfrm/events.ts';
 import type { Addresses } from './addresses.ts';
 import {
   checkedExpected,
@@ -188,7 +187,8 @@ export class TunnelMonitor
     this.#tunnels.setDefaults(below.policyDefaults);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
-    below.on('event', this.#onEvent);
+    const calls = onDefaults.get(below) ?? new Set();
+    onDefaults.set(below, calls.add(this.#onDefaults));
     below.on('close', this.#onClose);
     below.on('error', this.#onError);
     addresses.changed = (those) => {
@@ -395,8 +395,8 @@ export class TunnelMonitor
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#reading = undefined;
-    this.#xfrmMonitor.off('change', this.#onChange).off('event', this.#onEvent);
-    this.#xfrmMonitor.off('close', this.#onClose);
+    onDefaults.get(this.#xfrmMonitor)?.delete(this.#onDefaults);
+    this.#xfrmMonitor.off('change', this.#onChange).off('close', this.#onClose);
     this.#pathWatch?.[Symbol.dispose]();
     this.#held.close();
     await Promise.all([
@@ -406,8 +406,7 @@ export class TunnelMonitor
     this.#xfrmMonitor.off('error', this.#onError);
   }
 
-  readonly #onEvent = ({ kind }: XfrmEvent) => {
-    if (kind !== 'GETDEFAULT') return;
+  readonly #onDefaults = () => {
     this.#tunnels.setDefaults(this.#xfrmMonitor.policyDefaults);
     this.#soon();
   };

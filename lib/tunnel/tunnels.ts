@@ -45,7 +45,6 @@ export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
   readonly claimant: (portId: number, time: EventTime) => ClaimedRequester | undefined;
 }
 
-const PASS: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
 /** The most tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
 /** Milliseconds by which the wall clock may jump before all tunnels are evaluated again. */
@@ -281,9 +280,9 @@ export class Tunnels {
     return true;
   }
 
-  /** What becomes of packets that match no policy, undefined: they pass. */
+  /** What becomes of packets that match no policy; undefined: they pass. */
   setDefaults(defaults: PolicyDefaults | undefined): void {
-    this.#members.setDefaults(defaults ?? PASS);
+    this.#members.setDefaults(defaults);
   }
 
   /** Addresses of this host were added, removed, or became unusable. */
@@ -335,8 +334,10 @@ export class Tunnels {
     for (const one of groups) {
       this.#members.dirty.delete(one);
       this.#unevaluated.delete(one);
-      // Groups no longer linked to it have lost something.
-      for (const other of one.linked) if (!groups.includes(other)) this.#members.dirty.add(other);
+      // Groups no longer linked to it have lost something, except those that were dropped.
+      for (const other of one.linked) {
+        if (!groups.includes(other) && !other.isEmpty) this.#members.dirty.add(other);
+      }
       one.linked = groups;
       one.looked = true;
       one.acquired = one.acquired.filter(({ at }) => at + acquiring > this.#heardUntil);
