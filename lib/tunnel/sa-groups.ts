@@ -141,7 +141,7 @@ export class SaGroups {
     for (const group of label === '' ? [] : this.#byLabel.get(label)) {
       const isTaken = ({ entry }: Policy) =>
         packets.some((some) => contains(some, entry.value.selector));
-      if ([...this.#policiesOf(group)].some(isTaken)) this.dirty.add(group);
+      if (this.#sendersOf(group).some(isTaken)) this.dirty.add(group);
     }
     // Others are found in one pass, for all that changed.
     const mask = value.mark?.mask ?? 0;
@@ -183,9 +183,8 @@ export class SaGroups {
     const before = this.#before;
     if (before.isEmpty) return;
     for (const group of this.groups) {
-      for (const { entry } of this.#policiesOf(group)) {
-        const { dir, selector, mark, ifId } = entry.value;
-        if (dir !== 'out') continue;
+      for (const { entry } of this.#sendersOf(group)) {
+        const { selector, mark, ifId } = entry.value;
         // Packets without a label too: those that are sent on, and answers with none.
         const labels: Label[] = [{}, { mark, ifId }, ...group.labels];
         const isTaken = labels.some((its) =>
@@ -306,6 +305,14 @@ export class SaGroups {
         one.reqid === reqid && isFromAny(one) && (fits(one, a, b) || fits(one, b, a));
       if (policy.demands.some(isIts)) yield policy;
     }
+  }
+
+  /** The policies that send packets through a group's SAs. */
+  #sendersOf({ policies, pair, reqid }: SaGroup): Policy[] {
+    const covers = [pairKey(pair), reqidKey(reqid)].map((key) => this.#covers.get(key));
+    return [policies.values(), ...covers].flatMap((some) =>
+      [...some].filter(({ entry }) => entry.value.dir === 'out'),
+    );
   }
 
   /** Whether answers to a group's packets come in through SAs of another, which has no policies. */

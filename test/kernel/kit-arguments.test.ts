@@ -185,6 +185,18 @@ test('waits', async (t) => {
   await assert.rejects(kit.waitForEvent(events, 'NEWSA'), /within 30 ms/);
 });
 
+test('every kind of event that arrives can be waited for, and no other', async () => {
+  const events = kit.listen(left);
+  for (const kind of ['NEWSA', 'GETDEFAULT', 'MIGRATE_STATE', 'NEWLINK', 'overrun', 'unknown']) {
+    await assert.rejects(any.waitForEvent(events, kind, { timeout: 1 }), /within 1 ms/, kind);
+  }
+  await fail(
+    ['ACQUIRE', 'REPORT', 'NEWAE', 'GETSA'].map(
+      (kind) => [() => any.waitForEvent(events, kind), /^kind is "/] as const,
+    ),
+  );
+});
+
 test('expectations', () =>
   fail([
     [() => any.expectEncrypted(left), /^right must be a Host/],
