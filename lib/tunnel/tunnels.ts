@@ -31,7 +31,7 @@ import { SaGroups } from './sa-groups.ts';
 import { isSoftSpent } from './sa-limits.ts';
 import { Clock, evaluateState, type StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import { isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
+import { carries, isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './tunnel-changes.ts';
 import { DIRECTIONS, NO_CONTENTS, type Sa } from './tunnel-contents.ts';
 import { TunnelRecord } from './tunnel-record.ts';
@@ -694,9 +694,6 @@ export class Tunnels {
 function leave(record: TunnelRecord, group: SaGroup): void {
   group.records = excluding(group.records, record);
 }
-
-/** Whether packets can pass in this state, even if only in one direction. */
-const carries = (state: TunnelState): boolean => isUpState(state) || state === 'one-way';
 
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   const { evaluation, warningState, missed } = record;
