@@ -9,13 +9,14 @@ export type Path = readonly (string | number)[];
 export class ConfigError extends Error {
   readonly code = 'ERR_CONFIG';
 
-  constructor(file: string, text: string, offset: number, reason: string) {
+  /** @param showsLine whether the message has the line */
+  constructor(file: string, text: string, offset: number, reason: string, showsLine = true) {
     const before = text.slice(0, offset).split('\n');
     const line = before.length;
     const column = (before.at(-1) ?? '').length + 1;
     const shown = printable((text.split('\n')[line - 1] ?? '').slice(0, 200));
     const lead = printable((before.at(-1) ?? '').slice(0, 200)).length;
-    const caret = lead < 200 ? `\n  ${shown}\n  ${' '.repeat(lead)}^` : '';
+    const caret = showsLine && lead < 200 ? `\n  ${shown}\n  ${' '.repeat(lead)}^` : '';
     super(`${printable(file)}:${line}:${column}: ${reason}${caret}`);
     this.name = 'ConfigError';
   }
