@@ -16,10 +16,10 @@ import { buildVersion } from './against.ts';
 import { compileAll } from './native.ts';
 import { plot } from './plot.ts';
 import { processorKind } from './processor.ts';
-import { merged, readRecorded, regressions, writeRecorded } from './recorded.ts';
+import { hasQuick, merged, readRecorded, regressions, writeRecorded } from './recorded.ts';
 import { report, sideBySideTable, summary } from './report.ts';
 import { requirements } from './requirements.ts';
-import { COMPARISONS, PARTS, type Part, type Results, SIZES } from './results.ts';
+import { BENCH_SCHEMA, COMPARISONS, PARTS, type Part, type Results, SIZES } from './results.ts';
 import { type FirstTest, firstTest } from './suite.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -103,17 +103,15 @@ async function measure(
       leftOut.push(`a suite in the lab (${error.message})`);
     }
   }
-  const processors = cpus();
   return {
-    schema: 'netlink-xfrm/bench/1',
+    schema: BENCH_SCHEMA,
     begun: begun.toISOString(),
     seconds: (Date.now() - begun.getTime()) / 1000,
     quick,
     ...(other && { against: other.commit }),
     machine: {
-      processor: processors[0]?.model ?? 'unknown',
       kind: processorKind(),
-      processors: processors.length,
+      processors: cpus().length,
       node: process.version,
       load,
     },
@@ -153,7 +151,7 @@ const command = new Command('npm run bench --')
   .option('--from <file>', 'takes results written before, and measures nothing')
   .addHelpText(
     'after',
-    '\nA whole run takes about a quarter of an hour, and wants a machine that does nothing else.',
+    '\nA whole run takes about half an hour, and wants a machine that does nothing else.',
   )
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .parse();
@@ -196,11 +194,11 @@ try {
 function readResults(path: string): Results {
   try {
     const results: Results = JSON.parse(readFileSync(path, 'utf8'));
-    if (results.schema === 'netlink-xfrm/bench/1') return results;
+    if (results?.schema === BENCH_SCHEMA) return results;
   } catch (error) {
     refuse('--from', error);
   }
-  return refuse(`--from: ${path} holds no results of a benchmark`);
+  return refuse(`--from: ${path} has no results of the format ${BENCH_SCHEMA}; measure again`);
 }
 
 /** Builds the other version and compares with it. */
@@ -219,13 +217,25 @@ const results = await (options.from
   : against === undefined
     ? measure(quick, parts)
     : measureAgainst(against));
+if (options.from) {
+  if (options.docs && results.quick)
+    refuse('--docs needs a whole run: these results are of --quick');
+  if ((options.docs || options.record) && results.against !== undefined) {
+    const option = options.docs ? '--docs' : '--record';
+    refuse(`${option} needs results of one version: these are of --against ${results.against}`);
+  }
+}
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);
 if (options.docs) {
   writeDocs('npm run bench -- --docs', report(results));
   const shown = [...results.host.comparisons, ...(results.lab?.comparisons ?? [])];
   writeFileSync(join(root, 'docs/performance.svg'), plot(shown));
 }
-const wrong = results.quick ? regressions(readRecorded(), results) : [];
+const recorded = readRecorded();
+const wrong = results.quick ? regressions(recorded, results) : [];
+if (results.quick && !hasQuick(recorded, results)) {
+  progress('nothing is recorded for this kind of processor: only losses are judged');
+}
 if (options.record || options.docs) record(results);
 console.log(`${report(results)}\n\n${summary(results)}`);
 for (const one of wrong) console.error(`bench: ${one}`);

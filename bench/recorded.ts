@@ -105,6 +105,10 @@ function lossesIn({ name, outcomes }: Comparison): string[] {
     .map((one) => `${name}: ${one.title} lost ${lost(one)} events, the floor none`);
 }
 
+/** Whether a quick run was recorded on the same kind of processor. */
+export const hasQuick = (recorded: Recorded, { machine }: Results): boolean =>
+  Object.keys(recorded[machine.kind]?.quick ?? {}).length > 0;
+
 /** What is wrong with a quick run: losses, and ratios far worse than recorded on the same kind of processor. */
 export function regressions(recorded: Recorded, results: Results): string[] {
   const known = recorded[results.machine.kind]?.quick ?? {};

@@ -91,11 +91,12 @@ export function comparisonTable(comparison: Comparison): string {
 function partText(part: Part, against?: string): string[] {
   const texts: string[] = [];
   for (const comparison of part.comparisons) {
-    const { title, events, rounds, buffer } = comparison;
+    const { title, events, rounds, buffer, outcomes } = comparison;
+    const repeated = outcomes.some(({ cpu }) => cpu.length > rounds);
     const shown =
       against === undefined ? comparisonTable(comparison) : versionsTable(comparison, against);
     texts.push(
-      `### ${title}\n\n${count(events)} events, ${rounds} round${rounds === 1 ? '' : 's'}, a receive buffer of ` +
+      `### ${title}\n\n${count(events)} events, ${repeated ? 'at least ' : ''}${rounds} round${rounds === 1 ? '' : 's'}, a receive buffer of ` +
         `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${shown}`,
     );
   }
@@ -195,10 +196,13 @@ function partText(part: Part, against?: string): string[] {
       ['the longest turn of the event loop meanwhile', `${served.longest.toFixed(1)} ms`],
       ['a scrape with gzip', `${served.zipped.toFixed(0)} ms`],
       [
-        `a scrape with ${served.streams} streams of events, and 100,000 events a second`,
+        `a scrape with ${served.streams} streams of events, and ${count(served.floodRate)} events a second`,
         `${served.flooded.toFixed(0)} ms`,
       ],
-      ['idle, the counters read every 10 s', `${served.idle.toFixed(2)} % of a processor`],
+      [
+        `idle, the counters read every ${served.refresh / 1000} s`,
+        `${served.idle.toFixed(2)} % of a processor`,
+      ],
       ['resident', `${mib(served.resident)} MiB`],
     ];
     texts.push(
@@ -268,7 +272,7 @@ export function summary(results: Results): string {
   const live = compared.find(({ name }) => name === 'policies');
   const times = (name: string, base: string) =>
     live ? range(ratiosOf(live, name, base), 2) : 'not measured';
-  const runs = compared.reduce((all, one) => all + one.outcomes.length * one.rounds, 0);
+  const runs = compared.flatMap(({ outcomes }) => outcomes.flatMap(({ cpu }) => cpu)).length;
   const left = leftOut.length === 0 ? '' : `, left out: ${leftOut.length}`;
   return (
     `bench: ${runs} runs in ${Math.round(seconds)} s, every event accounted for; raw ${times('raw', 'floor')} ` +

@@ -48,17 +48,19 @@ export interface Part {
   readonly served?: Served;
 }
 
+/** The name and version of the format; results of another version cannot be compared. */
+export const BENCH_SCHEMA = 'netlink-xfrm/bench/2';
+
 /** A whole run. */
 export interface Results {
-  readonly schema: 'netlink-xfrm/bench/1';
+  readonly schema: typeof BENCH_SCHEMA;
   readonly begun: string;
   readonly seconds: number;
   readonly quick: boolean;
   /** The commit that this version was compared with. */
   readonly against?: string;
   readonly machine: {
-    readonly processor: string;
-    /** With its generation: {@link processorKind}. */
+    /** The processor with its generation: {@link processorKind}. */
     readonly kind: string;
     readonly processors: number;
     readonly node: string;

@@ -110,19 +110,29 @@ const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
 process.send?.({ port, tunnels: service.namespaces[0]?.monitor?.tunnels.size });
 process.once('SIGTERM', () => process.exit());
 let flood: NodeJS.Timeout | undefined;
+/** Events sent by the flood, and when it began and ended. */
+let [sent, begun, ended] = [0, 0, 0];
 process.on('message', (what) => {
   if (what === 'watch') {
     delay.reset();
     delay.enable();
   } else if (what === 'flood') {
-    // A hundred thousand events a second.
+    // A hundred thousand events a second, or as many as the event loop, which is also the daemon's, has time for.
+    begun = performance.now();
     flood = setInterval(() => {
       for (let i = 0; i < 1000; i++)
         kernel.multicast(NETLINK_XFRM, XFRMNLGRP_SA, states[i % states.length] as Uint8Array);
+      sent += 1000;
     }, 10);
-  } else if (what === 'calm') clearInterval(flood);
-  else {
+  } else if (what === 'calm') {
+    clearInterval(flood);
+    ended = performance.now();
+  } else {
     delay.disable();
-    process.send?.({ longest: delay.max / 1e6, resident: process.memoryUsage.rss() });
+    process.send?.({
+      longest: delay.max / 1e6,
+      resident: process.memoryUsage.rss(),
+      floodRate: sent === 0 ? 0 : (1000 * sent) / (ended - begun),
+    });
   }
 });

@@ -24,16 +24,22 @@ export interface Served {
   readonly zipped: number;
   /** The longest turn of the event loop during scrapes. */
   readonly longest: number;
-  /** A scrape while 100,000 events a second come. */
+  /** A scrape during a flood of events. */
   readonly flooded: number;
-  /** Percent of a processor without requests, with the counters read every 10 s. */
+  /** Events a second of the flood, as they were sent. */
+  readonly floodRate: number;
+  /** Percent of a processor without requests. */
   readonly idle: number;
+  /** Time between two readings of the counters, during idleness and the flood. */
+  readonly refresh: number;
   /** Bytes resident at the end, with the simulated kernel. */
   readonly resident: number;
 }
 
-/** Milliseconds: three readings of the counters. */
-const IDLE = 30_000;
+/** Milliseconds between two readings of the counters … */
+const REFRESH = 10_000;
+/** … and of idleness, which has three of them. */
+const IDLE = 3 * REFRESH;
 
 async function answer(
   port: number,
@@ -89,7 +95,7 @@ async function scraped(tunnels: number, scrapes: number) {
 
 /** Leaves one alone, then gives it streams and a flood of events. */
 async function burdened(tunnels: number, streams: number) {
-  using one = await daemon(tunnels, 10_000);
+  using one = await daemon(tunnels, REFRESH);
   const { child, port, pid } = one;
   const before = cpuTime(pid);
   await pause(IDLE);
@@ -104,8 +110,8 @@ async function burdened(tunnels: number, streams: number) {
   child.send('calm');
   for (const one of open) one.destroy();
   child.send('report');
-  const { resident } = await told<{ resident: number }>(child);
-  return { idle, flooded, resident };
+  const { resident, floodRate } = await told<{ resident: number; floodRate: number }>(child);
+  return { idle, refresh: REFRESH, flooded, floodRate, resident };
 }
 
 export async function serve(

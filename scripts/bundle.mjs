@@ -1,6 +1,6 @@
 // dist/ as published: a few files instead of one per module, which start in a fraction of the time.
-// Source maps of code and declarations lead to src/: the sources of lib/, one file per folder,
-// so that debuggers and "go to definition" find them on disk.
+// Source maps of code and declarations lead to src/: the sources of lib/, with their
+// paths, so that debuggers and "go to definition" find them on disk.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
@@ -162,10 +162,12 @@ const WHOLE = {
   lab: ['lib/lab/index'],
   // All that follow events, and those of the lab, which take much longer than loading this does.
   commands: [
-    ...['lib/cli/monitor', 'lib/cli/replay', 'lib/cli/printer/json-printer'],
+    ...['lib/cli/monitor', 'lib/cli/replay'],
     ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
     ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
   ],
+  // Generated code that only `monitor -o json` runs.
+  json: ['lib/cli/printer/json-printer'],
 };
 
 /** Puts modules that are always loaded together into one file: loading a file costs as much as 100 KB of code. */

@@ -11,8 +11,6 @@ type Query = readonly [expression: string, legend: string];
 
 interface Panel {
   readonly title: string;
-  /** The metric that the description is of; default the first of the first query. */
-  readonly about?: string;
   readonly queries: readonly Query[];
   readonly type?: 'timeseries' | 'stat' | 'state-timeline' | 'table';
   /** Of 24 columns; default 12. */
@@ -24,7 +22,6 @@ interface Panel {
   readonly thresholds?: readonly (readonly [from: number | null, color: string])[];
   /** Texts of values. */
   readonly texts?: Readonly<Record<string, readonly [text: string, color: string]>>;
-  readonly min?: number;
   readonly max?: number;
 }
 
@@ -112,6 +109,8 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
     {
       title: 'State of each tunnel',
       type: 'table',
+      // Of its only column of numbers, `since`, in milliseconds.
+      unit: 'dateTimeAsIso',
       queries: [
         [`xfrm_tunnel_state{${TUNNEL}} == 1`, 'state'],
         [`1000 * xfrm_tunnel_state_since_timestamp_seconds{${TUNNEL}}`, 'since'],
@@ -295,7 +294,7 @@ function helpOf(expression: string): string {
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 function panelOf(panel: Panel, id: number, position: object) {
-  const { title, type = 'timeseries', queries, unit, thresholds, texts, min, max } = panel;
+  const { title, type = 'timeseries', queries, unit, thresholds, texts, max } = panel;
   const instant = type === 'stat' || type === 'table';
   const mappings = texts && [
     {
@@ -323,7 +322,6 @@ function panelOf(panel: Panel, id: number, position: object) {
     fieldConfig: {
       defaults: {
         ...(unit !== undefined && { unit }),
-        ...(min !== undefined && { min }),
         ...(max !== undefined && { max }),
         ...(mappings && { mappings }),
         ...(steps && { thresholds: { mode: 'absolute', steps } }),

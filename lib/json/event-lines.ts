@@ -8,13 +8,11 @@
 import type { DecodeInput, EventTime } from '../netlink/event.ts';
 import { type Ascii, ascii } from '../wire/ascii.ts';
 import { align4, NLA_HDRLEN, NLA_TYPE_MASK } from '../wire/attribute.ts';
-import type { MessageAttributes } from '../wire/attribute-table.ts';
 import { LE } from '../wire/endian.ts';
 import { messageType, NLMSG_HDRLEN, readHeader } from '../wire/message.ts';
 import { offsetOf, type Struct } from '../wire/struct.ts';
 import * as X from '../xfrm/constants.ts';
-import { parts } from '../xfrm/message-attributes.ts';
-import { messageTypeOf } from '../xfrm/messages.ts';
+import { messages, messageTypeOf } from '../xfrm/messages.ts';
 import * as S from '../xfrm/structs.ts';
 import { type JsonWriter, truthTexts } from './json-writer.ts';
 import { formatLine } from './line.ts';
@@ -60,13 +58,10 @@ const CLOSE = ascii('}');
 
 type Before = (v: DataView, b: Uint8Array, at: number, o: JsonWriter) => void;
 
-/** A kind of message: what precedes its object, as lib/xfrm/bodies.ts reads it. */
+/** A kind of message: where its object is, and what precedes it, as lib/xfrm/bodies.ts reads it. */
 interface Layout {
   readonly of: Of;
-  /** The struct before the attributes. */
-  readonly struct: Struct;
-  readonly part: MessageAttributes;
-  /** The attribute with the object; undefined if the struct begins with it. */
+  /** The attribute with the object; undefined if the message begins with it. */
   readonly attribute?: number;
   readonly before?: Before;
 }
@@ -77,20 +72,13 @@ const hard =
     o.text(HARD);
     o.text(truthTexts.of(b[at + offsetOf(struct, 'hard')] as number));
   };
-const added = (of: Of, part: MessageAttributes): Layout => ({ of, struct: of.struct, part });
 
 const LAYOUTS = {
-  NEWSA: added(SA, parts.state),
-  UPDSA: added(SA, parts.state),
-  EXPIRE: {
-    ...added(SA, parts.state),
-    struct: S.xfrm_user_expire,
-    before: hard(S.xfrm_user_expire),
-  },
+  NEWSA: { of: SA },
+  UPDSA: { of: SA },
+  EXPIRE: { of: SA, before: hard(S.xfrm_user_expire) },
   DELSA: {
     of: SA,
-    struct: S.xfrm_usersa_id,
-    part: parts.deletedState,
     attribute: X.XFRMA_SA,
     before: (v, b, at, o) => {
       o.text(ID);
@@ -98,17 +86,11 @@ const LAYOUTS = {
       o.text(CLOSE);
     },
   },
-  NEWPOLICY: added(POLICY, parts.policy),
-  UPDPOLICY: added(POLICY, parts.policy),
-  POLEXPIRE: {
-    ...added(POLICY, parts.policy),
-    struct: S.xfrm_user_polexpire,
-    before: hard(S.xfrm_user_polexpire),
-  },
+  NEWPOLICY: { of: POLICY },
+  UPDPOLICY: { of: POLICY },
+  POLEXPIRE: { of: POLICY, before: hard(S.xfrm_user_polexpire) },
   DELPOLICY: {
     of: POLICY,
-    struct: S.xfrm_userpolicy_id,
-    part: parts.deletedPolicy,
     attribute: X.XFRMA_POLICY,
     before: (v, b, at, o) => {
       o.text(ID);
@@ -126,6 +108,9 @@ const END = ascii('}}\n');
 /** A kind, with the start of its lines, which the events of a batch have in common. */
 interface Written extends Layout {
   readonly kind: JsonKind;
+  /** Bytes before the attributes, and which attributes belong in the message. */
+  readonly size: number;
+  readonly use: Uint8Array;
   head: Ascii;
   wall: number;
   monotonic: number;
@@ -134,8 +119,10 @@ interface Written extends Layout {
 /** By nlmsg_type. */
 const written: (Written | undefined)[] = [];
 for (const [kind, layout] of Object.entries(LAYOUTS) as [JsonKind, Layout][]) {
+  const { size, use } = messages[kind].event;
+  if (use === undefined) throw new TypeError(`${kind} has no attributes of its own`);
   const none = { head: ascii(''), wall: Number.NaN, monotonic: Number.NaN };
-  written[messageTypeOf(kind)] = { ...layout, ...none, kind };
+  written[messageTypeOf(kind)] = { ...layout, ...none, kind, size, use };
 }
 
 /** The kind of the message at `at`, if it can be written here. */
@@ -169,10 +156,10 @@ function writeEvent(
   event: Written,
   line: JsonWriter,
 ): void {
-  const { of, struct, part, attribute, before } = event;
+  const { of, size, use, attribute, before } = event;
   const from = at + NLMSG_HDRLEN;
-  const first = from + align4(struct.size);
-  if (end - from < struct.size) {
+  const first = from + align4(size);
+  if (end - from < size) {
     line.refuse();
     return;
   }
@@ -188,7 +175,7 @@ function writeEvent(
   line.text(of.name);
   of.write(view, bytes, object, line);
   const family = view.getUint16(object + of.family, LE);
-  writeXfrmAttributes(view, bytes, first, end, part.use, family, line);
+  writeXfrmAttributes(view, bytes, first, end, use, family, line);
   line.text(END);
 }
 

@@ -9,6 +9,7 @@ import { LE } from '../wire/endian.ts';
 import { HIGH, LOW, readU64 } from '../wire/integer.ts';
 import { type Enumeration, type Flags, readTruth } from '../wire/names.ts';
 import { isLarge, readNearest } from '../wire/time.ts';
+import { XFRMA_REPLAY_ESN_MAX } from '../xfrm/constants.ts';
 import { write } from './write.ts';
 
 /** Texts kept for values beyond a byte. */
@@ -57,8 +58,8 @@ const BACKSLASH = 92;
 const TILDE = 126;
 /** Bytes of an algorithm's name. */
 const NAME = 64;
-/** Most words of a replay window: XFRMA_REPLAY_ESN_MAX of `linux/xfrm.h` is 4096 bits. */
-const MOST_WORDS = 128;
+/** Maximum number of 32-bit words in a replay window. */
+const MOST_WORDS = XFRMA_REPLAY_ESN_MAX / 32;
 
 export class JsonWriter extends AsciiWriter {
   /** Whether the message has to be decoded instead. */

@@ -1,6 +1,7 @@
 /** Events, dumped objects and status messages as lines of JSON (schema/). @module */
 import { wrongType } from '../base/argument.ts';
 import type { EventTime } from '../netlink/event.ts';
+import { LATEST_DATE } from '../wire/time.ts';
 import { members } from './write.ts';
 
 /** The name and version of the format. Within a version, members are only ever added. */
@@ -45,16 +46,13 @@ export function formatLine(
   return `{${members(first, false)}${rest === '' ? '' : ','}${rest}}`;
 }
 
-/** The largest time of a Date, in milliseconds. */
-const LAST = 8.64e15;
-
 let latest = Number.NaN;
 let latestText = '';
 
 /** The events of a batch share one time: its text is built once. */
 function isoTime(wall: number): string {
   if (wall !== latest) {
-    if (typeof wall !== 'number' || Math.abs(wall) > LAST) {
+    if (typeof wall !== 'number' || Math.abs(wall) > LATEST_DATE) {
       throw wrongType('time.wall', 'milliseconds since 1970', wall);
     }
     latest = wall;

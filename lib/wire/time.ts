@@ -22,6 +22,9 @@ import { ALL_ONES, HIGH, LOW, readU64, writeU64 } from './integer.ts';
  */
 export const NO_LIMIT = Number.POSITIVE_INFINITY;
 
+/** The latest time of a Date, in milliseconds since 1970; the earliest is as far before. */
+export const LATEST_DATE = 8.64e15;
+
 /** Factors from the kernel's units to this library's: seconds stay seconds, others become ms. */
 export const FACTOR = {
   seconds: 1,

@@ -11,6 +11,9 @@ import * as X from './constants.ts';
 import * as N from './names.ts';
 import * as S from './structs.ts';
 
+/** Maximum number of templates in a policy, and of migrations in a message (include/net/xfrm.h). */
+export const XFRM_MAX_DEPTH = 6;
+
 type Constant = Extract<keyof typeof X, `XFRMA_${string}`>;
 
 const attribute = (kernel: Constant, name: string, payload: Payload, doc: string): Attribute => ({

@@ -182,7 +182,7 @@ export const XFRM_SHARE_SESSION = 1;
 export const XFRM_SHARE_USER = 2;
 export const XFRM_SHARE_UNIQUE = 3;
 
-// Maximum size of a replay bitmap in bytes.
+// Maximum size of a replay window in bits (net/xfrm/xfrm_user.c, verify_replay).
 export const XFRMA_REPLAY_ESN_MAX = 4096;
 
 /** "No limit" in a lifetime: 2^64 - 1 bytes or packets. (No limit in seconds is 0.) */

@@ -33,11 +33,14 @@ test('the library is one file, and so are the command, the numbers, and what a l
   const files = (path: string) => [...loaded(path)].map(plain).sort();
   const chunks = readdirSync(join(dist, 'chunks'), 'utf8').filter((name) => name.endsWith('.js'));
   for (const name of chunks) assert.notEqual(plain(name), name, 'a chunk has a hash in its name');
-  const chunk = chunks.find((name) => plain(name) === 'lists.js') ?? '';
+  const chunk = (of: string) => `chunks/${chunks.find((name) => plain(name) === `${of}.js`)}`;
   assert.deepEqual(files('index.js'), [LIBRARY, 'index.js']);
   assert.deepEqual(files(COMMAND), [COMMAND]);
   assert.deepEqual(files('constants.js'), ['constants.js']);
-  assert.deepEqual(files(`chunks/${chunk}`), [LIBRARY, 'chunks/lists.js', COMMAND]);
+  assert.deepEqual(files(chunk('lists')), [LIBRARY, 'chunks/lists.js', COMMAND]);
+  // What only `monitor -o json` needs is loaded for it alone.
+  assert.match(readFileSync(join(dist, chunk('json')), 'utf8'), /writeEventLine/);
+  assert(!files(chunk('commands')).includes('chunks/json.js'));
 });
 
 /** Modules of Node's that it loads for a program, beyond those for another. */

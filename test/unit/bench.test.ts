@@ -1,13 +1,23 @@
 /** What the benchmark makes of its measurements. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Comparison, Outcome } from '../../bench/compare.ts';
 import { plot } from '../../bench/plot.ts';
 import { processorKind } from '../../bench/processor.ts';
-import { merged, type Recorded, regressions } from '../../bench/recorded.ts';
-import { comparisonTable, report, sideBySideTable, versionsTable } from '../../bench/report.ts';
+import { hasQuick, merged, type Recorded, regressions } from '../../bench/recorded.ts';
+import {
+  comparisonTable,
+  report,
+  sideBySideTable,
+  summary,
+  versionsTable,
+} from '../../bench/report.ts';
 import { requirements } from '../../bench/requirements.ts';
-import type { Part, Results } from '../../bench/results.ts';
+import { BENCH_SCHEMA, type Part, type Results } from '../../bench/results.ts';
 import { quantile, ratios, spread, unsteadiness } from '../../bench/stats.ts';
 
 const outcome = (name: string, base: string, cpu: number[], lost = [0], rate = [700_000]) =>
@@ -35,11 +45,11 @@ const comparison: Comparison = JSON.parse(
 
 function results(host: Partial<Part>, quick = false): Results {
   return {
-    schema: 'netlink-xfrm/bench/1',
+    schema: BENCH_SCHEMA,
     begun: '2026-01-01T00:00:00.000Z',
     seconds: 60,
     quick,
-    machine: { processor: 'p', kind: 'p, family 1', processors: 2, node: 'v20', load: [0, 0, 0] },
+    machine: { kind: 'p, family 1', processors: 2, node: 'v20', load: [0, 0, 0] },
     host: { kernel: '6', comparisons: [], ...host },
     leftOut: [],
   };
@@ -140,8 +150,15 @@ test('a quick run fails on losses, and on ratios a third worse than on the same 
   assert.match(regressed(change('text', { lost: [0, 7, 0] }))[0] ?? '', /text lost 7 events/);
   // Another kind of processor has no record; a loss is one everywhere.
   const { machine, ...rest } = change('raw', { cpu: [9, 9, 9], lost: [1, 0, 0] });
-  const elsewhere = regressed({ ...rest, machine: { ...machine, kind: 'q' } });
-  assert.equal(elsewhere.length, 1);
+  const other = { ...rest, machine: { ...machine, kind: 'q' } };
+  assert.equal(regressed(other).length, 1);
+  assert.deepEqual(
+    [hasQuick(recorded, change('raw', {})), hasQuick(recorded, other)],
+    [true, false],
+  );
+  // What a whole run found is no record for a quick one.
+  const whole = merged({}, results({ comparisons: [comparison] }));
+  assert.equal(hasQuick(whole, change('raw', {})), false);
 });
 
 test('two versions are compared in alternating runs', () => {
@@ -155,6 +172,52 @@ test('two versions are compared in alternating runs', () => {
   );
   assert.equal(unsteadiness([1, 2, 3, 4, 5]), 2 / 3);
   assert.equal(unsteadiness([]), 0);
+});
+
+test('the report says if rows were repeated, and counts all runs', () => {
+  const [floor, ...rest] = comparison.outcomes as [Outcome, ...Outcome[]];
+  const repeated = [{ ...floor, cpu: [...floor.cpu, 1] }, ...rest];
+  const all = (one: Comparison) => results({ comparisons: [one] });
+  assert.match(report(all(comparison)), /10 events, 3 rounds,/);
+  assert.match(summary(all(comparison)), /^bench: 21 runs /);
+  const longer = all({ ...comparison, outcomes: repeated });
+  assert.match(report(longer), /10 events, at least 3 rounds,/);
+  assert.match(summary(longer), /^bench: 22 runs /);
+});
+
+test('the report has the rate of the flood as it was measured, and how often counters were read', () => {
+  const served = {
+    ...{ tunnels: 100, streams: 5, scrape: 1, scrapeCpu: 1, scrapeBytes: 1, zipped: 1, longest: 1 },
+    ...{ flooded: 7, floodRate: 61_234.4, idle: 1, refresh: 5000, resident: 1 },
+  };
+  const text = report(results({ served }));
+  assert.match(text, /a scrape with 5 streams of events, and 61,234 events a second/);
+  assert.match(text, /idle, the counters read every 5 s/);
+});
+
+test('results that an option cannot use are refused', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-'));
+  const file = join(folder, 'results.json');
+  const main = join(import.meta.dirname, '../../bench/main.js');
+  const refused = (written: object, ...args: string[]) => {
+    writeFileSync(file, JSON.stringify(written));
+    const { status, stderr } = spawnSync(process.execPath, [main, '--from', file, ...args], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 2, stderr);
+    return stderr;
+  };
+  try {
+    const one = results({ comparisons: [comparison] });
+    const old = { ...one, schema: 'netlink-xfrm/bench/1' };
+    assert.match(refused(old), /has no results of the format netlink-xfrm\/bench\/2/);
+    assert.match(refused({ ...one, quick: true }, '--docs'), /--docs needs a whole run/);
+    const two = { ...one, against: 'abc' };
+    assert.match(refused(two, '--docs'), /--docs needs results of one version.*--against abc/);
+    assert.match(refused(two, '--record'), /--record needs results of one version/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a processor type is identified by its name, generation and page tables', () => {

@@ -87,6 +87,22 @@ test('every metric is on the dashboard or in a rule', () => {
   assert.deepEqual(unused.sort(), [...NOT_PLOTTED].sort());
 });
 
+test('the table of tunnels shows milliseconds as a time', () => {
+  const { panels } = dashboard() as {
+    panels: {
+      type: string;
+      targets: { expr: string }[];
+      fieldConfig: { defaults: { unit?: string } };
+    }[];
+  };
+  const tables = panels.filter(({ type }) => type === 'table');
+  assert.deepEqual(
+    tables.map(({ fieldConfig }) => fieldConfig.defaults.unit),
+    ['dateTimeAsIso'],
+  );
+  assert(tables.every(({ targets }) => targets.some(({ expr }) => expr.startsWith('1000 * '))));
+});
+
 test('panels do not overlap, and each has a description', () => {
   const taken = new Set<string>();
   const { panels } = dashboard() as {

@@ -6,6 +6,7 @@
  */
 import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
 import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
+import { XFRM_MAX_DEPTH } from '../../lib/xfrm/attributes.ts';
 import { readAt, readNumber } from './read.ts';
 import {
   type DecodedField,
@@ -335,7 +336,7 @@ class Generator {
       .map((one) => `case ${one.number}: // ${one.kernel}\n${this.#attribute(one)}break;\n`)
       .join('');
     return `/** Most entries of a list: XFRM_MAX_DEPTH of include/net/xfrm.h. */
-const MOST = 6;
+const MOST = ${XFRM_MAX_DEPTH};
 
 /** Members for the attributes between \`at\` and \`end\`, each after a comma. */
 export function write${table.name}(v: DataView, b: Uint8Array, at: number, end: number, use: Uint8Array, ${usesFamily(table) ? 'family: number, ' : ''}o: JsonWriter): void {

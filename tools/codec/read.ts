@@ -5,6 +5,7 @@
 import type { Attribute, AttributeTable } from '../../lib/wire/attribute-table.ts';
 import { Flags } from '../../lib/wire/names.ts';
 import { NUMBER_SIZE, type NumberType, type Struct } from '../../lib/wire/struct.ts';
+import { XFRMA_REPLAY_ESN_MAX } from '../../lib/xfrm/constants.ts';
 import {
   type DecodedField,
   decoded,
@@ -127,8 +128,8 @@ function readGrown(of: Struct): string {
   return `${lines.join('')}if (length > ${of.size}) value.more = b.slice(${place(of.size)}, at + length);`;
 }
 
-/** Bytes of words that a message may omit: XFRMA_REPLAY_ESN_MAX is 4096 bits. */
-const MOST_ZEROS = 512;
+/** Bytes of words that a message may omit: those of the largest replay window. */
+const MOST_ZEROS = XFRMA_REPLAY_ESN_MAX / 8;
 
 /** The number of trailing bytes, and the code that reads them once they are known to be present. */
 function readTail(of: Struct): { bytes: string; read: string } {

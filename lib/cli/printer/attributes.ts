@@ -6,7 +6,7 @@ import { align4, NLA_HDRLEN, NLA_TYPE_MASK } from '../../wire/attribute.ts';
 import type { Attribute, MessageAttributes } from '../../wire/attribute-table.ts';
 import { LE } from '../../wire/endian.ts';
 import { NUMBER_SIZE, type NumberType, offsetOf } from '../../wire/struct.ts';
-import { attributes } from '../../xfrm/attributes.ts';
+import { attributes, XFRM_MAX_DEPTH } from '../../xfrm/attributes.ts';
 import * as X from '../../xfrm/constants.ts';
 import * as S from '../../xfrm/structs.ts';
 
@@ -14,8 +14,6 @@ import * as S from '../../xfrm/structs.ts';
 export const KEY_BITS = offsetOf(S.xfrm_algo, 'alg_key_len');
 const ESN_WORDS = offsetOf(S.xfrm_replay_state_esn, 'bmp_len');
 export const TEMPLATE_SIZE = S.xfrm_user_tmpl.size;
-/** Maximum number of templates in a policy (include/net/xfrm.h). */
-const XFRM_MAX_DEPTH = 6;
 const ADDRESS_SIZE = 16;
 
 /** Instead of a minimum size: a message with this attribute is left to the decoder. */

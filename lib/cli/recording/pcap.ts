@@ -4,6 +4,7 @@
  * @module
  */
 import { LE } from '../../wire/endian.ts';
+import { LATEST_DATE } from '../../wire/time.ts';
 import type { RecordingInput, Waiting } from './input.ts';
 import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
 
@@ -62,9 +63,6 @@ function* need(input: RecordingInput, size: number, what = 'a record'): Waiting<
   if (!(yield* input.has(size))) endsWithin(input.available, size, input.position);
 }
 
-/** Range of a Date: milliseconds before and after 1970. */
-const LATEST = 8.64e15;
-
 /**
  * Reads the packet at the beginning of the input.
  *
@@ -86,7 +84,7 @@ function datagram(
     length: kept - COOKED,
     truncated: kept < original,
   };
-  return wall <= LATEST ? { ...packet, wall } : packet;
+  return wall <= LATEST_DATE ? { ...packet, wall } : packet;
 }
 
 function* readPcap(input: RecordingInput): Parser {

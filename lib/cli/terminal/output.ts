@@ -18,21 +18,18 @@ const BLOCK = 64 * 1024;
 const viewOf = (bytes: Buffer) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /** Lines queued for standard output: as text, or written directly as bytes, in any order. */
-export class LineOutput<Writer extends AsciiWriter = AsciiWriter> {
+export class LineOutput {
   /** Earlier output is here, as bytes … */
   #bytes = Buffer.allocUnsafeSlow(BLOCK);
-  readonly #writer: Writer;
+  readonly #writer: AsciiWriter;
   /** … and later output here. */
   #text = '';
   #waiting = false;
   readonly #backpressure: Backpressure | undefined;
 
-  /** @param Kind what writes lines as bytes */
-  constructor(
-    backpressure?: Backpressure,
-    Kind: new (view: DataView) => AsciiWriter = AsciiWriter,
-  ) {
-    this.#writer = new Kind(viewOf(this.#bytes)) as Writer;
+  /** @param Writer what writes lines as bytes */
+  constructor(backpressure?: Backpressure, Writer = AsciiWriter) {
+    this.#writer = new Writer(viewOf(this.#bytes));
     this.#backpressure = backpressure;
     if (backpressure) process.stdout.on('drain', () => backpressure.drained());
   }
@@ -57,7 +54,7 @@ export class LineOutput<Writer extends AsciiWriter = AsciiWriter> {
    * Returns a writer for a line of at most so many bytes. What is written there, within the same turn of
    * the event loop, follows the lines added before.
    */
-  room(bytes: number): Writer {
+  room(bytes: number): AsciiWriter {
     if (this.#text !== '') {
       const text = this.#text;
       this.#text = '';
