@@ -106,7 +106,8 @@ export class Daemon {
     if (failures.length > 0 && failures.every(isHopeless)) throw failures[0];
     if (this.#stateFile) this.#saving = setInterval(() => this.#save(), SAVE).unref();
     // Ready once every namespace that exists is synced. One that does not exist may never come, and a
-    // service manager would end a service that is not ready in time.
+    // service manager would end a service that is not ready in time. Each change of what is watched is
+    // told by a notice, also that a namespace is no longer watched.
     const look = () => {
       if (this.#service.blind.some(({ isAbsent }) => !isAbsent)) return;
       this.lifeCycle.off('notice', look);

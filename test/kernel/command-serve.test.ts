@@ -383,10 +383,10 @@ test('the tunnels of a namespace that is no longer watched are reported as remov
   ip('netns', 'delete', NETNS);
   const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
   let told = '';
-  while (!/"kind":"removed".*\n/.test(told)) {
+  while (!/"change":"removed".*\n/.test(told)) {
     told += new TextDecoder().decode((await reader.read()).value);
   }
-  const removed = told.split('\n').filter((line) => line.includes('"kind":"removed"'));
+  const removed = told.split('\n').filter((line) => line.includes('"change":"removed"'));
   assert.equal(removed.length, 1, told);
   assert(removed[0]?.includes(`"${NETNS}"`), told);
   await reader.cancel();

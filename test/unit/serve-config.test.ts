@@ -150,6 +150,22 @@ test('nothing is shown of a file that is something else', () => {
   }
 });
 
+test('a line that may hold a secret is not shown', () => {
+  for (const [text, reason] of [
+    ['{"token":"0123456789abcdef0123"}', '1:2: unknown member "token": '],
+    ['{0123456789abcdef0123', '1:2: invalid JSON: '],
+  ] as const) {
+    assert.throws(
+      () => parseConfig(text, 'x'),
+      ({ message }: Error) => {
+        assert(message.startsWith(`x:${reason}`), message);
+        assert(!message.includes('89abcd') && !message.includes('\n'), message);
+        return true;
+      },
+    );
+  }
+});
+
 test('a file that cannot be read is named', () => {
   const path = join(folder, 'none.json');
   assert.throws(() => readConfig(path), { message: `${path}: no such file` });
