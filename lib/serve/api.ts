@@ -23,7 +23,7 @@ export function hostJson(service: Service, version: string, host: string): strin
     ...(state.reason !== undefined && { reason: state.reason }),
     overruns: source.overruns,
     repairs: source.repairs,
-    warnings: [],
+    warnings: source.monitor?.warnings.map(warningJson) ?? [],
   }));
   const { startedAt, config } = service;
   const refreshSeconds = config.refresh / 1000;
