@@ -30,7 +30,7 @@ export function readSmallFile(
     const { code, message } = error as NodeJS.ErrnoException;
     const reason =
       code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
-    throw Object.assign(new Error(`${path}: ${reason}`), { code: 'ERR_FILE' });
+    throw new Error(`${path}: ${reason}`, { cause: error });
   }
 }
 
