@@ -41,8 +41,12 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'check tunnels for a monitoring system',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
+  record: {
+    summary: 'record events, snapshots and counters, for a look back',
+    load: async () => (await import('./record.ts')).recordCommand(),
+  },
   replay: {
-    summary: 'decode a file of recorded netlink messages',
+    summary: 'decode a recording, or a file of netlink messages',
     load: async () => (await import('./replay.ts')).replayCommand(),
   },
   demo: {
