@@ -299,6 +299,9 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
+/** Modules of which code and declarations say as much: generated ones, and the kernel's numbers. */
+const WITHOUT_SOURCE = /\/(codec|types|xfrm-members|constants)\.ts$/;
+
 /** Not packed, and without maps: nobody steps into the command, its daemon and the lab. */
 const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts']);
 
@@ -312,8 +315,7 @@ function writeSources() {
   const places = new Map();
   for (const entry of readdirSync(join(root, 'lib'), { recursive: true }).sort()) {
     const path = join('lib', entry);
-    // Generated: code and declarations are just as informative.
-    if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
+    if (!path.endsWith('.ts') || WITHOUT_SOURCE.test(path)) continue;
     const file = sourceOf(path);
     if (WITHOUT_TEXT.has(file)) continue;
     const lines = files.get(file) ?? [];
@@ -406,8 +408,14 @@ const ascii = (code) =>
   code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const MAP_COMMENT = /^\/\/# sourceMappingURL=.*\n?/m;
-/** The numbers say as much as their source; declarations of lib/xfrm only re-export. */
-const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.test(fileName);
+/**
+ * The numbers say as much as their source, declarations of lib/xfrm only re-export, and the other chunks are the
+ * command's, apart from a few modules of the library that only the command loads.
+ */
+const withoutMap = (fileName) =>
+  /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts|chunks\/(commands|lists|serve|json)-.*)$/.test(
+    fileName,
+  );
 
 function writeLicenses() {
   const texts = LICENSED.map((name) => {

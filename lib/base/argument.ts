@@ -57,11 +57,12 @@ export function optionalBoolean(name: string, value: unknown, otherwise: boolean
   return value;
 }
 
+export const isObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** Throws unless `value` is an object. */
 export function object(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrongType(name, 'an object', value);
-  }
+  if (!isObject(value)) throw wrongType(name, 'an object', value);
 }
 
 /** Throws unless `value` is an object with no properties other than `names`. */

@@ -45,6 +45,10 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'record events, snapshots and counters, for a look back',
     load: async () => (await import('./record.ts')).recordCommand(),
   },
+  stat: {
+    summary: 'show which packets IPsec dropped and why; --watch: as it happens',
+    load: async () => (await import('./stat.ts')).statCommand(),
+  },
   replay: {
     summary: 'decode a recording, or a file of netlink messages',
     load: async () => (await import('./replay.ts')).replayCommand(),

@@ -9,6 +9,8 @@ export interface ObjectKind<Value, Event> {
   readonly indexes: Indexers<Value>;
   /** Objects in it that are often the same from one dumped value to the next: then they are shared. */
   readonly shared?: readonly (keyof Value & string)[];
+  /** Whether dumps list the newest first. */
+  readonly newestFirst?: true;
   /** The key of a row: two objects that exist at the same time have different ones. */
   key(value: Value): string;
   /** The id that users see. Default: the key. */

@@ -9,7 +9,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { ObjectChange, ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { StagingTables } from './staging-tables.ts';
-import type { TableEntry } from './table.ts';
+import { type TableEntry, uidOf } from './table.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
@@ -266,7 +266,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   }
 
   #uid(id: string): string {
-    return `${id} #${++this.#incarnations}`;
+    return uidOf(id, ++this.#incarnations);
   }
 
   #compare<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
@@ -283,7 +283,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       const known = live.get(key)?.value;
       // Even if uncertain, better shown too early than not at all: the next round decides.
       if (known !== undefined && staging.isUncertain(name, key)) continue;
-      const same = known !== undefined && (model.sameIncarnation?.(known, value) ?? true);
+      const same =
+        known !== undefined && (known === value || (model.sameIncarnation?.(known, value) ?? true));
       if (same) this.#live.put(name, key, value, 'same');
       else added.push(key);
     }

@@ -37,13 +37,12 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     return this.#uncertain.size > 0 && this.#uncertain.has(`${kind} ${key}`);
   }
 
-  /**
-   * Rows in the order in which they were added: a dump has the newest first (net/xfrm/xfrm_state.c:
-   * state_all; xfrm_policy.c: policy_all), events the oldest.
-   */
-  inOrder(kind: string, keys: readonly string[]): string[] {
+  /** Rows in the order in which they were added: those that events added during the dump last. */
+  inOrder(kind: ObjectName<K>, keys: readonly string[]): string[] {
     const isAnnounced = (key: string) => this.#announced.has(`${kind} ${key}`);
-    return [...keys.filter((key) => !isAnnounced(key)).reverse(), ...keys.filter(isAnnounced)];
+    const dumped = keys.filter((key) => !isAnnounced(key));
+    if (this.#kinds[kind].newestFirst) dumped.reverse();
+    return [...dumped, ...keys.filter(isAnnounced)];
   }
 
   /** Stages a dumped object. */

@@ -12,8 +12,12 @@ export interface TableEntry<Value> {
   readonly countersReadAt: EventTime;
 }
 
-/** The number of an entry's incarnation: those added later have higher ones. */
+/** The uid of an incarnation: those added later have higher numbers. */
+export const uidOf = (id: string, incarnation: number): string => `${id} #${incarnation}`;
+/** The number of a uid's incarnation. */
 export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastIndexOf('#') + 1));
+/** The id of a uid. */
+export const idOf = (uid: string): string => uid.slice(0, uid.lastIndexOf(' #'));
 
 /** Computes a value's term in an index; undefined leaves it out. */
 export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
@@ -66,16 +70,18 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   }
 
   findRows(index: string, text: string): [string, TableEntry<Value>][] {
-    const indexer = this.#indexers[index];
-    if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(index)}`);
-    return this.#rowsBy(indexer, text);
+    return this.#rowsBy(this.#indexer(index), text);
   }
 
   /** Whether no entry has a text in an index. */
   isUnused(index: string): boolean {
-    const indexer = this.#indexers[index];
-    if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(index)}`);
-    return this.#index(indexer).size === 0;
+    return this.#index(this.#indexer(index)).size === 0;
+  }
+
+  #indexer(name: string): Indexer<Value> {
+    const indexer = this.#indexers[name];
+    if (indexer === undefined) throw new Error(`unknown index ${JSON.stringify(name)}`);
+    return indexer;
   }
 
   /** The entries for which an indexer returns a term. It must be deterministic and not throw. */

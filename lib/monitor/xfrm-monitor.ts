@@ -1,5 +1,5 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
-import { checkedOptions } from '../base/argument.ts';
+import { type CheckedOptions, checkedOptions } from '../base/argument.ts';
 import { later } from '../base/later.ts';
 import { type EventTime, type Malformed, now } from '../netlink/event.ts';
 import { SystemError } from '../socket/error.ts';
@@ -76,6 +76,12 @@ const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNL
 /** The groups with the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
+/**
+ * Called when the defaults for packets without a policy were set. A listener for `event` would have
+ * every event emitted.
+ */
+export const onDefaults = new WeakMap<XfrmMonitor, Set<() => void>>();
+
 /** Code that only an open monitor needs; loaded when the first is opened. */
 const parts = later(() => Promise.all([import('./live-tables.ts'), import('./xfrm-table.ts')]));
 
@@ -127,7 +133,18 @@ export class XfrmMonitor
    *   CAP_NET_ADMIN, `EPROTONOSUPPORT` if the kernel has no XFRM; for `netns` as `NetlinkSocket`
    */
   static async open(options: XfrmMonitorOptions = {}): Promise<XfrmMonitor> {
-    const monitor = new XfrmMonitor(options, ...(await parts()));
+    const checked = checkedOptions('options', options, MONITOR_OPTIONS);
+    checked.signal?.throwIfAborted();
+    // Events and dumps must be of one namespace, even if its name is reused meanwhile.
+    const held = new HeldNamespace(checked.netns);
+    let monitor: XfrmMonitor;
+    try {
+      const loaded = await parts();
+      checked.signal?.throwIfAborted();
+      monitor = new XfrmMonitor(checked, held, ...loaded);
+    } finally {
+      held.close();
+    }
     try {
       await monitor.hub.wait(undefined, (done) => {
         monitor.#opened = done;
@@ -143,19 +160,16 @@ export class XfrmMonitor
   }
 
   private constructor(
-    options: XfrmMonitorOptions,
+    options: CheckedOptions<typeof MONITOR_OPTIONS>,
+    held: HeldNamespace,
     { LiveTables }: typeof import('./live-tables.ts'),
     { xfrmModel }: typeof import('./xfrm-table.ts'),
   ) {
     super(() => this.#release());
-    const checked = checkedOptions('options', options, MONITOR_OPTIONS);
-    const { signal, label, netns, acquires, receiveBufferSize, ...rest } = checked;
+    const { signal, label, netns, acquires, receiveBufferSize, ...rest } = options;
     this.#label = label;
     this.#highWaterMark = rest.highWaterMark;
     this.#countersReadAt = now();
-    signal?.throwIfAborted();
-    // Events and dumps must be of one namespace, even if its name is reused in between.
-    const held = new HeldNamespace(netns);
     this.#path = typeof netns === 'string' ? netns : undefined;
     this.#namespaceId = held.id;
     try {
@@ -178,8 +192,6 @@ export class XfrmMonitor
     } catch (error) {
       this.close();
       throw error;
-    } finally {
-      held.close();
     }
     this.states = new StatesView(this.#tables.tables.state);
     this.policies = new PoliciesView(this.#tables.tables.policy);
@@ -359,6 +371,7 @@ export class XfrmMonitor
     if (event.kind === 'GETDEFAULT') {
       this.#policyDefaults = event.defaults;
       this.#defaultsHeard++;
+      for (const call of onDefaults.get(this) ?? []) call();
     }
     // Checking for listeners is cheaper than emitting to none.
     if (this.listenerCount('event') > 0) this.hub.emit('event', event);

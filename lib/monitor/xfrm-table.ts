@@ -98,6 +98,8 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
     state: {
       indexes: stateIndexes,
       shared: ['lifetime', 'stats', 'replay'],
+      // net/xfrm/xfrm_state.c: state_all; xfrm_policy.c: policy_all.
+      newestFirst: true,
       key: stateRowKey,
       // An UPDSA adds the new SA next to the larval one, then removes that (xfrm_state_update).
       supersedes: (first, second) => isLarval(first) && !isLarval(second),
@@ -115,6 +117,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
     policy: {
       indexes: policyIndexes,
       shared: ['lifetime', 'templates'],
+      newestFirst: true,
       key: policyRowKey,
       id: policyId,
       sameIncarnation: (before, after) => policyId(before) === policyId(after),

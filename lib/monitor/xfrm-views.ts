@@ -2,6 +2,7 @@
 
 import {
   integer,
+  isObject,
   object,
   options as optionsOf,
   string,
@@ -15,7 +16,7 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark } from '../xfrm/types.ts';
 import { Filter } from './filter.ts';
 import type { ListedObject } from './filter-input.ts';
-import type { Table, TableEntry } from './table.ts';
+import { idOf, type Table, type TableEntry } from './table.ts';
 import type { XfrmStat } from './xfrm-stat.ts';
 
 /** An SA in the table. */
@@ -81,8 +82,7 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
   /** The entry with a uid: this incarnation, not a later one. */
   byUid(uid: string): TableEntry<Value> | undefined {
     string('uid', uid);
-    // The reconciler builds it from the id and a number.
-    return this.withId(uid.slice(0, uid.lastIndexOf(' #'))).find((entry) => entry.uid === uid);
+    return this.withId(idOf(uid)).find((entry) => entry.uid === uid);
   }
 
   /**
@@ -258,6 +258,8 @@ function statesOf(name: string, snapshot: XfrmSnapshot): void {
   const { states } = snapshot;
   if (!Array.isArray(states)) throw wrongType(`${name}.states`, 'an array', states);
   states.forEach((entry, i) => {
+    // Texts for errors only: there may be many.
+    if (isObject(entry) && isObject(entry.value)) return;
     object(`${name}.states[${i}]`, entry);
     object(`${name}.states[${i}].value`, entry.value);
   });

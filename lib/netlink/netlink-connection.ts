@@ -243,7 +243,8 @@ function requestOf(given: NetlinkRequest): Request {
   if (attributes !== undefined && typeof attributes !== 'function') {
     throw wrongType('request.attributes', 'a function that writes the attributes', attributes);
   }
-  if (attributeNames !== undefined) checkNames('request.attributeNames', attributeNames);
+  if (attributeNames !== undefined && !tables.has(attributeNames))
+    checkNames('request.attributeNames', attributeNames);
   return {
     name,
     flags,

@@ -38,9 +38,7 @@ export type Parser = Generator<Recorded | typeof MORE, void>;
 export const LONGEST = 2 ** 24;
 
 /** A file that is not a recording, or one that cannot be read here. */
-export class RecordingError extends Error {
-  readonly code = 'ERR_RECORDING';
-}
+export class RecordingError extends Error {}
 
 /** @throws RecordingError */
 export function refuse(text: string): never {

@@ -84,8 +84,10 @@ const LOOKUP = shapeWith(
 );
 const RULE_FILTER = shapeWith({ family: 'other' } satisfies Record<keyof RuleFilter, Holds>);
 
-/** The one-byte table field, if the table fits into it. */
-/** What is not a number is refused by the encoder. */
+/**
+ * The one-byte table field, if the table fits into it. What is not a number is refused by the
+ * encoder.
+ */
 const tableByte = (table: number) =>
   typeof table === 'number' && (table & 0xff) === table ? table : RT_TABLE_COMPAT;
 

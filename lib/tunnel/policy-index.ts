@@ -4,10 +4,12 @@
  * each finds all that enclose a selector. @module
  */
 
+import { flat } from '../base/flat.ts';
 import { AF_INET, AF_INET6, writeAddress } from '../wire/address.ts';
+import { contains, mirrored } from '../xfrm/matching.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { contains, mirrored } from './selectors.ts';
+import { MultiMap } from './few.ts';
 import type { Policy } from './tunnel-contents.ts';
 
 /** At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c, xfrm_gen_index). */
@@ -32,14 +34,17 @@ interface Shape {
   readonly to: number;
   readonly mask: number;
   count: number;
+  /** How many of them have an interface ID. */
+  ids: number;
 }
 
-type Dir = 'in' | 'out' | 'fwd';
+export const DIRS = ['in', 'out', 'fwd'] as const;
+type Dir = (typeof DIRS)[number];
 const isDir = (dir: XfrmPolicy['dir']): dir is Dir =>
   dir === 'in' || dir === 'out' || dir === 'fwd';
 
 export class PolicyIndex {
-  readonly #policies = new Map<string, Set<Policy>>();
+  readonly #policies = new MultiMap<string, Policy>();
   readonly #shapes = {
     in: new Map<string, Shape>(),
     out: new Map<string, Shape>(),
@@ -57,11 +62,10 @@ export class PolicyIndex {
     const own = shapeOf(value);
     const shape = shapes.get(own.text) ?? own;
     shape.count++;
+    if (value.ifId) shape.ids++;
     shapes.set(shape.text, shape);
     const key = keyOf(value.dir, value.selector, value, shape);
-    const known = this.#policies.get(key);
-    if (known) known.add(policy);
-    else this.#policies.set(key, new Set([policy]));
+    this.#policies.add(key, policy);
   }
 
   delete(policy: Policy): void {
@@ -71,9 +75,8 @@ export class PolicyIndex {
     const shape = shapes.get(shapeOf(value).text);
     if (shape === undefined) return;
     const key = keyOf(value.dir, value.selector, value, shape);
-    const known = this.#policies.get(key);
-    if (!known?.delete(policy)) return;
-    if (known.size === 0) this.#policies.delete(key);
+    if (!this.#policies.delete(key, policy)) return;
+    if (value.ifId) shape.ids--;
     if (--shape.count === 0) shapes.delete(shape.text);
   }
 
@@ -87,50 +90,45 @@ export class PolicyIndex {
    * ID, in their order of precedence.
    */
   enclosing(dir: Dir, packets: XfrmSelector, label: Label): Policy[] {
-    const found: Policy[] = [];
-    const mask = label.mark?.mask ?? 0;
-    for (const shape of this.#shapes[dir].values()) {
-      if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
-      if ((shape.mask & ~mask) !== 0) continue;
-      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape)) ?? []) {
-        if (contains(policy.entry.value.selector, packets)) found.push(policy);
-      }
-    }
+    const found = [...this.#matching(dir, packets, label)];
     return found.length < 2
       ? found
       : found.sort((a, b) => precedence(a.entry.value, b.entry.value));
   }
 
   /**
-   * Whether a direction has policies for some of these packets only: with longer prefixes or more
-   * bits of a mark.
+   * Whether a direction has policies for some of these packets only: with longer prefixes, more
+   * bits of a mark, or an interface ID if these have none.
    */
-  hasFiner(dir: Dir, { prefixlenS, prefixlenD }: XfrmSelector, { mark }: Label): boolean {
+  hasFiner(dir: Dir, { prefixlenS, prefixlenD }: XfrmSelector, { mark, ifId }: Label): boolean {
     const mask = mark?.mask ?? 0;
-    for (const { from, to, mask: its } of this.#shapes[dir].values()) {
+    for (const { from, to, mask: its, ids } of this.#shapes[dir].values()) {
       if (from < prefixlenS || to < prefixlenD || (mask & ~its) !== 0) continue;
-      if (from > prefixlenS || to > prefixlenD || mask !== its) return true;
+      if (from > prefixlenS || to > prefixlenD || mask !== its || (!ifId && ids > 0)) return true;
     }
     return false;
   }
 
   /** Whether a policy of a direction matches all these packets. */
   encloses(dir: Dir, packets: XfrmSelector, label: Label): boolean {
+    return !this.#matching(dir, packets, label).next().done;
+  }
+
+  *#matching(dir: Dir, packets: XfrmSelector, label: Label): Generator<Policy, undefined> {
     const mask = label.mark?.mask ?? 0;
     for (const shape of this.#shapes[dir].values()) {
       if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
       if ((shape.mask & ~mask) !== 0) continue;
-      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape)) ?? []) {
-        if (contains(policy.entry.value.selector, packets)) return true;
+      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape))) {
+        if (contains(policy.entry.value.selector, packets)) yield policy;
       }
     }
-    return false;
   }
 
   /** The policies of a direction with the same prefixes, mark and interface ID. */
   alike(dir: Dir, selector: XfrmSelector, label: Label): Iterable<Policy> {
     const shape = shapeOf({ selector, ...label });
-    return this.#policies.get(keyOf(dir, selector, label, shape)) ?? [];
+    return this.#policies.get(keyOf(dir, selector, label, shape));
   }
 }
 
@@ -145,14 +143,14 @@ export function leaving({ dir, selector }: XfrmPolicy): XfrmSelector[] {
 function shapeOf({ selector, mark }: Label & Pick<XfrmPolicy, 'selector'>): Shape {
   const { prefixlenS: from, prefixlenD: to } = selector;
   const mask = mark?.mask ?? 0;
-  return { text: `${from} ${to} ${mask}`, from, to, mask, count: 0 };
+  return { text: `${from} ${to} ${mask}`, from, to, mask, count: 0, ids: 0 };
 }
 
 /** The key under which a policy of some shape is that matches these packets. */
 function keyOf(dir: Dir, packets: XfrmSelector, { mark, ifId }: Label, shape: Shape): string {
   const { from, to, mask } = shape;
   const [s, d] = [prefix(packets.saddr, from), prefix(packets.daddr, to)];
-  return `${dir} ${s}/${from} ${d}/${to} ${(mark?.value ?? 0) & mask}/${mask} ${ifId ?? 0}`;
+  return flat(`${dir} ${s}/${from} ${d}/${to} ${(mark?.value ?? 0) & mask}/${mask} ${ifId ?? 0}`);
 }
 
 const BYTES = new Uint8Array(16);

@@ -5,12 +5,13 @@
  * @module
  */
 
+import { contains, holdsMark, isSource, isWild, meet, mirrored } from '../xfrm/matching.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { fits, isWild, makesTunnel, type TemplateDemand } from './endpoints.ts';
+import { fits, makesTunnel, type TemplateDemand } from './endpoints.ts';
+import { NONE } from './few.ts';
 import { type Label, labelKey, type PolicyIndex, precedence } from './policy-index.ts';
-import { contains, meet, mirrored, startAlike } from './selectors.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
 import type { Policy } from './tunnel-contents.ts';
 
@@ -28,7 +29,7 @@ export const carriesOut = (
   isKind(sa, demand) &&
   fits(demand, sa.saddr, sa.daddr) &&
   (ifId ?? 0) === (sa.ifId ?? 0) &&
-  holds(sa.mark, mark) &&
+  holdsMark(sa.mark, mark) &&
   isForPackets(sa, selector);
 
 /**
@@ -45,35 +46,21 @@ export const acceptsIn = (sa: XfrmState, demand: TemplateDemand, policy: XfrmPol
   canHave(sa, policy.mark) &&
   isForPackets(sa, policy.selector);
 
-/**
- * Whether a source matches a template's, which may be a wildcard. It is compared as an address of
- * the packets' family: an IPv6 source for IPv4 packets by its first 32 bits only
- * (include/net/xfrm.h, xfrm_state_addr_cmp; seen on 7.2).
- */
-const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']): boolean =>
-  isWild(wanted) ||
-  wanted === saddr ||
-  (packets === 'inet' && wanted.includes(':') && startAlike(wanted, saddr, 32));
-
 const isKind = ({ proto, mode, spi }: XfrmState, demand: TemplateDemand): boolean =>
   proto === demand.proto && mode === demand.mode && (demand.spi === 0 || demand.spi === spi);
 
-/** Whether an SA's mark matches the one a policy looks for; an SA without a mark always does. */
-function holds(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
-  const value = sought ? sought.value & sought.mask : 0;
-  return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
+/** Whether packets from an SA can have a mark: the SA fixes some bits, and may set others. */
+function canHave(sa: XfrmState, wanted?: XfrmMark): boolean {
+  if (wanted === undefined) return true;
+  const { value, mask } = markAfter(sa);
+  return ((value ^ wanted.value) & wanted.mask & mask) === 0;
 }
 
-/** Whether packets from an SA can have a mark: the SA fixes some bits, and may set others. */
-function canHave(
-  { mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState,
-  wanted?: XfrmMark,
-): boolean {
-  if (wanted === undefined) return true;
+/** The mark of packets that came in through an SA, as far as it is known. */
+function markAfter({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState): XfrmMark {
   const set = setMark === undefined ? 0 : setMarkMask;
-  const known = ((mark?.mask ?? 0) & ~set) | set;
   const value = ((mark?.value ?? 0) & ~set) | ((setMark ?? 0) & set);
-  return ((value ^ wanted.value) & wanted.mask & known) === 0;
+  return { value: value >>> 0, mask: ((mark?.mask ?? 0) | set) >>> 0 };
 }
 
 /** Whether an SA is for some of a policy's packets. */
@@ -89,11 +76,9 @@ const answersIn = (
   dir !== 'out' && proto === demand.proto && mode === demand.mode && meet(selector, answers);
 
 /** What packets have that came in through an SA, as far as it is known. */
-function labelAfter({ mark, setMark, setMarkMask = 0xffff_ffff, ifId }: XfrmState): Label {
-  const set = setMark === undefined ? 0 : setMarkMask;
-  const mask = ((mark?.mask ?? 0) | set) >>> 0;
-  const value = (((mark?.value ?? 0) & ~set) | ((setMark ?? 0) & set)) >>> 0;
-  return { mark: mask === 0 ? undefined : { value, mask }, ifId };
+function labelAfter(sa: XfrmState): Label {
+  const mark = markAfter(sa);
+  return { mark: mark.mask === 0 ? undefined : mark, ifId: sa.ifId };
 }
 
 /** What takes packets before the policies of their tunnel do. */
@@ -113,7 +98,9 @@ export interface Obstacle {
 }
 
 /** SAs and policies keep nothing from passing. */
-export const CLEAR: Obstacle = { missing: [], caught: undefined, unanswered: false };
+export const CLEAR: Obstacle = { missing: NONE, caught: undefined, unanswered: false };
+/** In neither direction; most tunnels have that. */
+export const ALL_CLEAR: PerDirection<Obstacle> = { out: CLEAR, in: CLEAR };
 
 /** A host's policies, as a packet meets them. */
 export interface HostPolicies {
@@ -200,17 +187,21 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     }
     caught.in.push(coming.find((one) => one !== undefined));
   }
-  const unanswered = takes.in.some(
-    ({ entry, demands }) =>
-      demands.some((one) => !one.optional && makesTunnel(one) && isOwn(one)) &&
-      !sends.some((one) => meet(one.entry.value.selector, mirrored(entry.value.selector))),
-  );
-  const obstacle = (direction: TrafficDirection): Obstacle => ({
-    missing: [...missing[direction]],
-    caught: caught[direction].every((one) => one !== undefined) ? caught[direction][0] : undefined,
-    unanswered: direction === 'out' && unanswered,
+  const unanswered = takes.in.some(({ entry, demands }) => {
+    if (!demands.some((one) => !one.optional && makesTunnel(one) && isOwn(one))) return false;
+    const answers = mirrored(entry.value.selector);
+    return !sends.some((one) => meet(one.entry.value.selector, answers));
   });
-  return { out: obstacle('out'), in: obstacle('in') };
+  const obstacle = (direction: TrafficDirection): Obstacle => {
+    const by = caught[direction].every((one) => one !== undefined)
+      ? caught[direction][0]
+      : undefined;
+    const isUnanswered = direction === 'out' && unanswered;
+    if (missing[direction].size === 0 && by === undefined && !isUnanswered) return CLEAR;
+    return { missing: [...missing[direction]], caught: by, unanswered: isUnanswered };
+  };
+  const found = { out: obstacle('out'), in: obstacle('in') };
+  return found.out === CLEAR && found.in === CLEAR ? ALL_CLEAR : found;
 }
 
 /** The policies for inbound packets: those for this host, and those for forwarded packets. */

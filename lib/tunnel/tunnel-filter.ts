@@ -89,8 +89,10 @@ const CHANGE = {
   },
 } satisfies Readonly<Record<string, OwnKey>>;
 
-const isOwn = (key: string): key is keyof typeof OWN | 'change' =>
-  Object.hasOwn(OWN, key) || key === 'change';
+/** Keys that filters of events lack. */
+const TUNNEL_KEYS = { ...OWN, ...CHANGE };
+
+const isOwn = (key: string): key is keyof typeof TUNNEL_KEYS => Object.hasOwn(TUNNEL_KEYS, key);
 
 /** Which terms are available. */
 export type TunnelFilterScope =
@@ -103,11 +105,11 @@ export type TunnelFilterScope =
 
 const SCOPES = {
   tunnels: { ...KEYS, ...OWN },
-  changes: { ...KEYS, ...OWN, ...CHANGE },
-  events: { ...KEYS, ...OWN, ...CHANGE, kind: KIND },
+  changes: { ...KEYS, ...TUNNEL_KEYS },
+  events: { ...KEYS, ...TUNNEL_KEYS, kind: KIND },
 };
 
-type Key = KeyName | keyof typeof OWN | 'change' | 'kind';
+type Key = KeyName | keyof typeof TUNNEL_KEYS | 'kind';
 
 /** A filter for tunnels. */
 export class TunnelFilter {
@@ -156,7 +158,7 @@ export class TunnelFilter {
       if (inList && (key === 'kind' || key === 'change')) return true;
       if (key === 'kind') return negated;
       if (isOwn(key)) {
-        const found: readonly string[] = { ...OWN, ...CHANGE }[key].of(candidate);
+        const found: readonly string[] = TUNNEL_KEYS[key].of(candidate);
         return found.some((one) => values.includes(one)) !== negated;
       }
       // A change that concerns the host may be relevant.
@@ -238,4 +240,4 @@ ${help(SCOPES.tunnels)}`;
 /** Help for the key that only changes have. */
 export const CHANGE_HELP = help(CHANGE);
 /** Help for all keys that filters of events lack. */
-export const CHANGE_FILTER_HELP = help({ ...OWN, ...CHANGE });
+export const CHANGE_FILTER_HELP = help(TUNNEL_KEYS);

@@ -11,13 +11,12 @@ import { later } from '../base/later.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
-import { type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
+import { onDefaults, type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import { type EventTime, now } from '../netlink/event.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
-import type { XfrmEvent } from '../xfrm/events.ts';
 import type { Addresses } from './addresses.ts';
 import {
   checkedExpected,
@@ -25,7 +24,7 @@ import {
   type ExpectedTunnel,
   type NamedExpectedTunnel,
 } from './expected.ts';
-import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
+import { TUNNEL_STATES, type Tunnel, type TunnelWarning } from './tunnel.ts';
 import type {
   ClaimedRequester,
   TunnelChange,
@@ -188,7 +187,8 @@ export class TunnelMonitor
     this.#tunnels.setDefaults(below.policyDefaults);
     this.#tunnels.open(states, policies, now());
     below.on('change', this.#onChange);
-    below.on('event', this.#onEvent);
+    const calls = onDefaults.get(below) ?? new Set();
+    onDefaults.set(below, calls.add(this.#onDefaults));
     below.on('close', this.#onClose);
     below.on('error', this.#onError);
     addresses.changed = (those) => {
@@ -214,6 +214,11 @@ export class TunnelMonitor
     return this.#tunnels;
   }
 
+  /** Warnings about the whole namespace, not one tunnel, such as a `leak`. */
+  get warnings(): readonly TunnelWarning[] {
+    return this.#tunnels.warnings;
+  }
+
   /**
    * Whether the underlying tables, including addresses, are right, as far as the kernel reports;
    * else a resync is in progress.
@@ -232,7 +237,7 @@ export class TunnelMonitor
     return {
       label: this.#options.label,
       tunnels: [...this.#tunnels].sort(worstTunnelFirst),
-      warnings: this.#tunnels.warnings,
+      warnings: this.warnings,
       synced: this.synced,
       countersReadAt: this.countersReadAt,
     };
@@ -395,8 +400,8 @@ export class TunnelMonitor
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#reading = undefined;
-    this.#xfrmMonitor.off('change', this.#onChange).off('event', this.#onEvent);
-    this.#xfrmMonitor.off('close', this.#onClose);
+    onDefaults.get(this.#xfrmMonitor)?.delete(this.#onDefaults);
+    this.#xfrmMonitor.off('change', this.#onChange).off('close', this.#onClose);
     this.#pathWatch?.[Symbol.dispose]();
     this.#held.close();
     await Promise.all([
@@ -406,8 +411,7 @@ export class TunnelMonitor
     this.#xfrmMonitor.off('error', this.#onError);
   }
 
-  readonly #onEvent = ({ kind }: XfrmEvent) => {
-    if (kind !== 'GETDEFAULT') return;
+  readonly #onDefaults = () => {
     this.#tunnels.setDefaults(this.#xfrmMonitor.policyDefaults);
     this.#soon();
   };

@@ -129,7 +129,7 @@ function checkFamilies(
   const word = (family: number) => (family === AF_INET ? 'IPv4' : 'IPv6');
   for (const name of group) {
     const text = properties[name];
-    const family = text === undefined ? undefined : addressFamily(String(text));
+    const family = typeof text === 'string' ? addressFamily(text) : undefined;
     if (family === undefined) continue;
     first ??= { name, family };
     if (family !== first.family) {

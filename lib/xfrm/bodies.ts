@@ -8,9 +8,10 @@ import { once } from '../base/once.ts';
 import type { DecodeInput } from '../netlink/event.ts';
 import { align4, findAttribute, NLA_HDRLEN } from '../wire/attribute.ts';
 import type { AttributeTable, MessageAttributes } from '../wire/attribute-table.ts';
-import { type Encodable, evened } from '../wire/encodable.ts';
+import type { Encodable } from '../wire/encodable.ts';
 import { LE } from '../wire/endian.ts';
 import { DecodeError, tooShort, within } from '../wire/error.ts';
+import { evened } from '../wire/evened.ts';
 import { u32 } from '../wire/integer.ts';
 import type { MessageWriter } from '../wire/message-writer.ts';
 import { disclosed, type OpaqueBytes, opaque } from '../wire/opaque.ts';
@@ -116,7 +117,12 @@ function membersOf(header: Struct, { order }: MessageAttributes): string[] {
       field.type === 'struct' && field.inline ? fieldsOf(field.struct) : field.name,
     );
   const names = new Map(attributes.attributes.map(({ number, name }) => [number, name]));
-  return [...fieldsOf(header), ...order.map((type) => names.get(type) ?? ''), 'exact', 'unknown'];
+  const nameOf = (type: number): string => {
+    const name = names.get(type);
+    if (name === undefined) throw new Error(`attribute ${type} is not in the table`);
+    return name;
+  };
+  return [...fieldsOf(header), ...order.map(nameOf), 'exact', 'unknown'];
 }
 
 /**

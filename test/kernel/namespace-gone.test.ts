@@ -65,6 +65,21 @@ function reused(name: string): Disposable {
   return { [Symbol.dispose]: () => void ip('netns', 'del', name) };
 }
 
+test('a name that is given to another namespace while a monitor opens: it is the first that it watches', async () => {
+  for (const Monitor of [XfrmMonitor, TunnelMonitor]) {
+    using space = named(Monitor.name);
+    addPolicy(space.name);
+    const opening = Monitor.open({ netns: space.path });
+    space.remove();
+    using _ = reused(space.name);
+    await using monitor = await opening;
+    const { policies } = monitor instanceof TunnelMonitor ? monitor.xfrm : monitor;
+    assert.equal(policies.size, 1);
+    const [change] = (await once(monitor, 'namespace-gone')) as [NamespaceGone];
+    assert.equal(change.path, space.path);
+  }
+});
+
 test('the process ends whose namespace it is', async () => {
   await using other = await processApart();
   await using monitor = await XfrmMonitor.open({ netns: other.path });

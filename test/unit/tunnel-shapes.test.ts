@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { XfrmPolicy } from '../../lib/index.ts';
-import { contains, meet, mirrored } from '../../lib/tunnel/selectors.ts';
+import { contains, meet, mirrored } from '../../lib/xfrm/matching.ts';
 import { HERE, THERE, World } from './tunnel-world.ts';
 
 const ANY = '0.0.0.0';
@@ -32,6 +32,7 @@ const net = (saddr: string, daddr: string) => ({
   ifindex: 0,
   user: 0,
 });
+const ALL = { ...net(ANY, ANY), prefixlenS: 0, prefixlenD: 0 };
 
 const [COMP, ESP] = [16390, 16389];
 /** libreswan with compress=yes: IPComp over ESP, a reqid each. */
@@ -367,6 +368,33 @@ test('a tunnel whose source the kernel chooses is one, also with a reqid for eac
   assert.equal(world.only.state, 'up', world.only.reason);
 });
 
+test('a policy whose source the kernel chooses, with a reqid that nothing else has, is evaluated once', () => {
+  for (const way of [
+    { mode: 'tunnel', saddr: ANY },
+    { mode: 'transport', saddr: ANY, daddr: ANY },
+  ] as const) {
+    const world = new World();
+    const there = { ...net('10.1.0.0', THERE), prefixlenD: 32 };
+    const back = { ...net(THERE, '10.1.0.0'), prefixlenS: 32 };
+    policyOf(world, 'out', [{ ...way, reqid: 7 }], { selector: there });
+    policyOf(world, 'in', [{ ...way, saddr: THERE, daddr: ANY, reqid: 0 }], { selector: back });
+    world.addSa(0x9001, { saddr: THERE, daddr: HERE, reqid: 5, mode: way.mode });
+    world.open().pass(10_000);
+    assert.equal(world.only.reqid, 5);
+    world.carry(0x9001, 5);
+    world.refresh();
+    world.addSa(0x1001, { reqid: 7, mode: way.mode });
+    world.look().pass(10_000);
+    assert.deepEqual(world.tunnels.byReqid(7), [world.only]);
+    world.removeSa(0x1001);
+    world.look().pass(10_000);
+    world.removeSa(0x9001);
+    world.removePolicies();
+    world.look().pass(10_000_000);
+    assert.equal(world.tunnels.next, Infinity);
+  }
+});
+
 test('forwarded traffic is evaluated by fwd policies, traffic for this host by in policies', () => {
   for (const [dir, state] of [
     ['fwd', 'one-way'],
@@ -468,6 +496,46 @@ test('a default that blocks is in the way of forwarded packets that no other pol
     world.look().pass(1000);
     assert.equal(world.only.state, 'up');
   }
+});
+
+test('policies without an interface ID are met by what other interfaces send and receive', () => {
+  const [out, back] = [net('10.1.0.0', '10.2.0.0'), net('10.2.0.0', '10.1.0.0')];
+  const world = new World();
+  const ifId = 5;
+  policyOf(world, 'out', [{}], { selector: out, ifId });
+  for (const dir of ['in', 'fwd'] as const) policyOf(world, dir, [{}], { selector: back, ifId });
+  world.addPair(0x1001, { ifId });
+  world.open();
+  world.tunnels.setDefaults({ in: 'accept', fwd: 'accept', out: 'block' });
+  world.look().pass(1000);
+  assert.equal(world.only.reason, 'inbound, the default policy blocks packets');
+  for (const selector of [back, { ...ALL, daddr: '10.1.0.0', prefixlenD: 16 }]) {
+    const passes = world.addPolicy('out', { more: { selector, templates: undefined } });
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'up');
+    world.removePolicies(({ index }) => index === passes.index);
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'one-way');
+  }
+});
+
+test('policies without an interface ID that take the answers to an interface, and no others', () => {
+  const world = new World();
+  policyOf(world, 'out', [{}], { selector: ALL, ifId: 5 });
+  for (const dir of ['in', 'fwd'] as const) {
+    policyOf(world, dir, [{}], { selector: ALL, priority: 10 });
+  }
+  world.addSa(0x1001, { ifId: 5 });
+  world.addSa(0x9001, { saddr: THERE, daddr: HERE });
+  world.open();
+  assert.equal(world.only.state, 'up');
+  const more = { selector: ALL, priority: 1, action: 'block', templates: undefined };
+  const blocks = world.addPolicy('in', { more });
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'one-way');
+  world.removePolicies(({ index }) => index === blocks.index);
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'up');
 });
 
 test('an inbound policy without an outbound one for the answers is a tunnel one way', () => {

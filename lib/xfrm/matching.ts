@@ -1,6 +1,30 @@
-/** How selectors overlap (net/xfrm/xfrm_policy.c, xfrm_selector_match). @module */
+/**
+ * How selectors, marks and addresses match: the comparisons by which the kernel finds policies and
+ * SAs (net/xfrm/xfrm_policy.c, xfrm_selector_match; xfrm_state.c).
+ * @module
+ */
 import { addressFamily, writeAddress } from '../wire/address.ts';
-import type { XfrmSelector } from '../xfrm/types.ts';
+import type { XfrmMark, XfrmSelector } from './types.ts';
+
+/** Whether an address is a wildcard. */
+export const isWild = (address: string): boolean =>
+  address === '0.0.0.0' || address === '::' || address === 'any';
+
+/** Whether an SA's mark matches the one a policy looks for; an SA without a mark always does. */
+export function holdsMark(mine: XfrmMark | undefined, sought: XfrmMark | undefined): boolean {
+  const value = sought ? sought.value & sought.mask : 0;
+  return mine === undefined || ((value ^ mine.value) & mine.mask) === 0;
+}
+
+/**
+ * Whether a source matches a template's, which may be a wildcard. It is compared as an address of
+ * the packets' family: an IPv6 source for IPv4 packets by its first 32 bits only
+ * (include/net/xfrm.h, xfrm_state_addr_cmp; seen on 7.2).
+ */
+export const isSource = (wanted: string, saddr: string, packets: XfrmSelector['family']): boolean =>
+  isWild(wanted) ||
+  wanted === saddr ||
+  (packets === 'inet' && wanted.includes(':') && startAlike(wanted, saddr, 32));
 
 /** The selector of the opposite direction. */
 export const mirrored = (of: XfrmSelector): XfrmSelector => ({
