@@ -7,6 +7,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import type { Totals } from './events/summary.ts';
+import type { CounterMoveRecord, CounterRecord } from './stat/counter-text.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
 
 /** A network namespace was added or removed while listening. */
@@ -32,6 +33,8 @@ export type JsonRecord = { readonly time: EventTime } & (
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
   | JsonChange
   | CheckRecord
+  | CounterRecord
+  | CounterMoveRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

@@ -37,6 +37,10 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'check tunnels for a monitoring system',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
+  stat: {
+    summary: 'show which packets IPsec dropped and why; --watch: as it happens',
+    load: async () => (await import('./stat.ts')).statCommand(),
+  },
   replay: {
     summary: 'decode a file of recorded netlink messages',
     load: async () => (await import('./replay.ts')).replayCommand(),

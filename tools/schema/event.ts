@@ -20,6 +20,7 @@ import {
   type RequestName,
 } from '../../lib/xfrm/messages.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
+import { counterKinds } from './counter.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
 import {
@@ -285,6 +286,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     sometimes: { rejected: count },
   },
   ...tunnelKinds,
+  ...counterKinds,
 };
 
 /** Kinds that belong to no protocol, or to any. */

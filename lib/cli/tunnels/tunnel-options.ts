@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { formatThreshold, parseDuration } from '../../base/duration.ts';
 import { FilterError } from '../../monitor/filter-error.ts';
 import { namespacePath } from '../../monitor/namespace-path.ts';
-import { THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
+import { NUMBERS, THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
 import { TunnelFilter, type TunnelFilterScope } from '../../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
 import { ExpectError, readExpected } from './expect.ts';
@@ -29,16 +29,6 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('It must be a duration up to 24 days: 500ms, 30s, 5m, 1h.');
 }
 
-/** Thresholds that are plain numbers; all others are durations. */
-const NUMBERS: readonly string[] = [
-  'pile',
-  'sequence',
-  'lifetime',
-  'acquires',
-  'mappings',
-  'leak',
-] satisfies (keyof TunnelThresholds)[];
-
 function threshold(text: string, before: Partial<TunnelThresholds>): Partial<TunnelThresholds> {
   const [name = '', value = ''] = text.split(/=(.*)/s);
   if (!Object.hasOwn(THRESHOLDS, name)) {
@@ -47,7 +37,7 @@ function threshold(text: string, before: Partial<TunnelThresholds>): Partial<Tun
     );
   }
   const number = /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : undefined;
-  const parsed = NUMBERS.includes(name) ? number : parseDuration(value);
+  const parsed = NUMBERS.has(name) ? number : parseDuration(value);
   const share = name === 'sequence' || name === 'lifetime';
   const right =
     parsed !== undefined &&
@@ -57,7 +47,7 @@ function threshold(text: string, before: Partial<TunnelThresholds>): Partial<Tun
   if (right) return { ...before, [name]: parsed };
   const expected = share
     ? 'a number above 0 and at most 1'
-    : NUMBERS.includes(name)
+    : NUMBERS.has(name)
       ? 'an integer'
       : 'a duration up to 24 days: 500ms, 30s, 5m, 1h';
   throw new InvalidArgumentError(`The value of ${name} must be ${expected}.`);
@@ -156,7 +146,7 @@ export const THRESHOLD_HELP = `
 Thresholds (docs/tunnels.md) and their defaults:
 ${wrap(
   Object.entries(THRESHOLDS).map(
-    ([name, value]) => `${name}=${NUMBERS.includes(name) ? value : formatThreshold(value)}`,
+    ([name, value]) => `${name}=${NUMBERS.has(name) ? value : formatThreshold(value)}`,
   ),
 )}
 `;
