@@ -58,8 +58,8 @@ export function addTunnelOptions(command: Command): Command {
   return command
     .option(
       '--expect <tunnel>',
-      'a tunnel that should exist, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
-        'with several; can be repeated',
+      'a tunnel that should exist: NAME=PEER, or more exactly such as NAME=PEER,reqid=7; or a ' +
+        'JSON file with several; can be repeated',
       (text: string, all: readonly string[]) => [...all, text],
       [] as readonly string[],
     )
@@ -159,12 +159,12 @@ ${wrap(
 )}
 `;
 
-/** Wraps words into lines of at most 90 characters. */
+/** Wraps words into lines that fit a manual page, too. */
 function wrap(words: readonly string[]): string {
   let line = ' ';
   const lines: string[] = [];
   for (const word of words) {
-    if (line.length + word.length > 90) {
+    if (line.length + word.length > 76) {
       lines.push(line);
       line = ' ';
     }
