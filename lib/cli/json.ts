@@ -20,6 +20,27 @@ export interface NamespaceRecord {
   readonly error?: string;
 }
 
+/** What a recording says about itself, between its events. */
+export interface RecordingNotice {
+  readonly kind: 'recording';
+  readonly what:
+    | 'started'
+    | 'resumed'
+    | 'ended'
+    | 'clock-set'
+    | 'unwritten'
+    | 'unreadable'
+    | 'namespace-added'
+    | 'namespace-removed';
+  /** In words. */
+  readonly text: string;
+  /** Bytes that are missing. */
+  readonly bytes?: number;
+  /** Milliseconds by which the clock was set. */
+  readonly by?: number;
+  readonly time: EventTime;
+}
+
 /** The content of a line. */
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
@@ -29,6 +50,7 @@ export type JsonRecord = { readonly time: EventTime } & (
   /** All existing entries have been listed; what follows are changes. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
+  | RecordingNotice
   | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }
   /** A warning about the host, in a list of tunnels. */
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }

@@ -277,6 +277,28 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     always: { netns, state: { enum: ['added', 'removed'] } },
     sometimes: { error: string },
   },
+  recording: {
+    doc: 'What a recording says about itself, between its events.',
+    always: {
+      what: {
+        enum: [
+          'started',
+          'resumed',
+          'ended',
+          'clock-set',
+          'unwritten',
+          'unreadable',
+          'namespace-added',
+          'namespace-removed',
+        ],
+      },
+      text: { description: 'The same in words.', ...string },
+    },
+    sometimes: {
+      bytes: { description: 'Bytes that are missing.', ...count },
+      by: { description: 'ms by which the clock was set.', type: 'integer' },
+    },
+  },
   summary: {
     doc: 'The end of a stream.',
     always: {
@@ -300,6 +322,7 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   diagnosis: undefined,
   summary: undefined,
   namespace: undefined,
+  recording: undefined,
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };
@@ -314,6 +337,7 @@ function record(
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy: the('ClaimedBy') }
       : protocol ||
+          'what' in always ||
           'change' in tag ||
           'tunnel' in always ||
           'warning' in always ||
