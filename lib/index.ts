@@ -101,7 +101,19 @@ export {
   type TunnelNamespaceChange,
 } from './tunnel/multi-namespace-tunnel-monitor.ts';
 export { THRESHOLDS as TUNNEL_THRESHOLDS, type TunnelThresholds } from './tunnel/thresholds.ts';
-export * from './tunnel/tunnel.ts';
+export {
+  isUpState,
+  type PerDirection,
+  type TrafficDirection,
+  type TrafficSelector,
+  TUNNEL_STATES,
+  type Tunnel,
+  type TunnelExpiry,
+  type TunnelPart,
+  type TunnelState,
+  type TunnelTraffic,
+  type TunnelWarning,
+} from './tunnel/tunnel.ts';
 export type * from './tunnel/tunnel-changes.ts';
 export * from './tunnel/tunnel-monitor.ts';
 export type { Encodable } from './wire/encodable.ts';

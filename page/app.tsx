@@ -3,10 +3,10 @@ import type { ComponentChildren } from 'preact';
 import { DetailView } from './detail.tsx';
 import { ListView } from './list.tsx';
 import { LogView } from './log.tsx';
-import { hrefOf } from './route.ts';
+import { ALL_TUNNELS, hrefOf } from './route.ts';
 import type { Session } from './session.ts';
 import type { Host, HostNamespace } from './wire.ts';
-import { clock, plural, span } from './words.ts';
+import { cap, clock, plural, span } from './words.ts';
 
 export function App({ session }: { readonly session: Session }) {
   const { model, view } = session;
@@ -22,10 +22,7 @@ export function App({ session }: { readonly session: Session }) {
           {model.host && <span class="version">netlink-xfrm {model.host.version}</span>}
         </div>
         <nav aria-label="Views">
-          <NavLink
-            href={hrefOf({ name: 'list', query: '', order: 'worst', page: 1 })}
-            current={view.name === 'list'}
-          >
+          <NavLink href={ALL_TUNNELS} current={view.name === 'list'}>
             Tunnels
           </NavLink>
           <NavLink href={hrefOf({ name: 'log', query: '' })} current={view.name === 'log'}>
@@ -118,8 +115,6 @@ function Status({ session }: { readonly session: Session }) {
     </details>
   );
 }
-
-const cap = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 const sums = ({ namespaces }: Host) => ({
   overruns: namespaces.reduce((all, one) => all + one.overruns, 0),

@@ -27,8 +27,14 @@ export class Refused extends Error {
 }
 
 export interface Listener {
-  /** The stream is open, anew or resumed; what came before may have been missed if it is anew. */
-  opened(resumed: boolean): Promise<void>;
+  /**
+   * The stream is open, anew or resumed, or events are missing at this point of it. Events are held back until this is
+   * done.
+   *
+   * @param resumed nothing was missed
+   * @param signal the stream has ended: what is fetched for it is no longer wanted
+   */
+  opened(resumed: boolean, signal: AbortSignal): Promise<void>;
   /** @param id its number; events are numbered in order */
   event(name: string, data: unknown, id: number): void;
   link(link: Link): void;
@@ -125,18 +131,30 @@ export class Connection {
       };
       const response = await this.#fetch(EVENTS, headers, abort.signal);
       // Events that come while the tables are fetched are applied after them.
-      let waiting: EventSourceMessage[] | undefined = [];
+      const waiting: EventSourceMessage[] = [];
+      let isBusy = true;
+      const hearAll = async () => {
+        isBusy = true;
+        for (let message = waiting.shift(); message; message = waiting.shift()) {
+          if (message.event === 'gap') await this.#listener.opened(false, abort.signal);
+          abort.signal.throwIfAborted();
+          this.#hear(message);
+        }
+        isBusy = false;
+      };
       const parser = createParser({
-        onEvent: (message) => (waiting ? waiting.push(message) : this.#hear(message)),
+        onEvent: (message) => {
+          waiting.push(message);
+          // A gap that cannot be filled ends the stream: the next one begins with it.
+          if (!isBusy) hearAll().catch(() => abort.abort());
+        },
       });
       const reading = this.#read(response, (text) => {
         heard();
         parser.feed(text);
       });
-      await Promise.race([reading, this.#listener.opened(resumed)]);
-      const first = waiting;
-      waiting = undefined;
-      for (const message of first) this.#hear(message);
+      const opening = this.#listener.opened(resumed, abort.signal).then(hearAll);
+      await Promise.race([reading, opening]);
       opened();
       this.#lostSince = undefined;
       this.#listener.link({ kind: 'live' });

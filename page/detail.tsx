@@ -12,7 +12,7 @@ import { isBroken, spansOf } from './history.ts';
 import { limitsOf } from './limits.ts';
 import { WindowSelect } from './list.tsx';
 import { Log } from './log.tsx';
-import { hrefOf } from './route.ts';
+import { ALL_TUNNELS } from './route.ts';
 import type { Session } from './session.ts';
 import { StateMark } from './state.tsx';
 import { Timeline } from './timeline.tsx';
@@ -20,6 +20,7 @@ import type { PagePolicy, PageSa, PageTunnel } from './wire.ts';
 import {
   ageOf,
   bytes,
+  cap,
   clock,
   count,
   endsOf,
@@ -34,11 +35,6 @@ import {
 /** The command's words: of what they read, JSON keeps everything. */
 const algorithms = (sa: PageSa) => describeAlgorithms(sa as unknown as XfrmState);
 const extras = (sa: PageSa) => stateExtras(sa as unknown as XfrmState);
-const refused = (stats: PageSa['stats']) => refusedPackets(stats);
-const selector = describeSelector;
-const template = describeTemplate;
-
-const LIST = hrefOf({ name: 'list', query: '', order: 'worst', page: 1 });
 
 export function DetailView(props: { readonly session: Session; readonly tunnelKey: string }) {
   const { session, tunnelKey } = props;
@@ -49,13 +45,13 @@ export function DetailView(props: { readonly session: Session; readonly tunnelKe
       <>
         <Back />
         <h1>{tunnelKey}</h1>
-        <p class="empty">This tunnel does not exist, or no longer does.</p>
+        <p class="empty">{detail?.error ?? 'Loading …'}</p>
       </>
     );
   }
   const title = titleOf(tunnel);
   const { now, axis } = session;
-  const history = session.model.history(tunnelKey);
+  const history = session.history(tunnelKey);
   return (
     <>
       <Back />
@@ -101,7 +97,7 @@ export function DetailView(props: { readonly session: Session; readonly tunnelKe
       <Section title="Events">
         <Log
           session={session}
-          entries={session.model.log.filter((one) => one.tunnel?.key === tunnelKey)}
+          entries={session.log.filter((one) => one.tunnel?.key === tunnelKey)}
           ofOne
         />
       </Section>
@@ -109,11 +105,9 @@ export function DetailView(props: { readonly session: Session; readonly tunnelKe
   );
 }
 
-const cap = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
 const Back = () => (
   <p class="back">
-    <a href={LIST}>All tunnels</a>
+    <a href={ALL_TUNNELS}>All tunnels</a>
   </p>
 );
 
@@ -152,7 +146,7 @@ function Changes({
   readonly tunnelKey: string;
 }) {
   const { from, to } = session.axis;
-  const history = session.model.history(tunnelKey);
+  const history = session.history(tunnelKey);
   const spans = spansOf(history, from, to).reverse();
   const rekeys = history.rekeys.filter((at) => at >= from && at <= to);
   return (
@@ -273,11 +267,11 @@ function Sas(props: {
             <p>
               added {clock(sa.current.addedAt, now)}; {bytes(sa.current.bytes)},{' '}
               {plural(Number(sa.current.packets), 'packet')}
-              {refused(sa.stats).map((text) => `; ${text}`)}
+              {refusedPackets(sa.stats).map((text) => `; ${text}`)}
             </p>
             <dl class="limits">
               {limitsOf(sa, direction, now).map((one) => (
-                <div key={one.what}>
+                <div key={`${one.what} ${one.text}`}>
                   <dt>{one.what}</dt>
                   <dd>
                     <Meter {...one} />
@@ -323,10 +317,10 @@ function Policies({ policies }: { readonly policies: readonly PagePolicy[] }) {
           {policies.map((one) => (
             <tr key={one.index}>
               <td>{one.dir}</td>
-              <td class="ends">{selector(one.selector)}</td>
+              <td class="ends">{describeSelector(one.selector)}</td>
               <td>{one.action}</td>
               <td>{one.priority}</td>
-              <td class="ends">{one.templates?.map(template).join(' ') ?? 'none'}</td>
+              <td class="ends">{one.templates?.map(describeTemplate).join(' ') ?? 'none'}</td>
             </tr>
           ))}
         </tbody>

@@ -1,5 +1,5 @@
 /** What a tunnel did over time: its states, rekeys and traffic on one axis. @module */
-import { TUNNEL_STATES, type TunnelState } from '../lib/tunnel/tunnel.ts';
+import { carries, isUpState, type TunnelState } from '../lib/tunnel/tunnel.ts';
 
 /** `[at, state, reason]`, times in milliseconds since 1970. */
 export type StateSpan = readonly [at: number, state: TunnelState, reason?: string];
@@ -16,9 +16,8 @@ export interface TunnelHistory {
 
 export const NO_HISTORY: TunnelHistory = { states: [], rekeys: [], traffic: [] };
 
-/** In these, packets do not get through: they are drawn as down. */
-export const isBroken = (state: TunnelState): boolean =>
-  TUNNEL_STATES.indexOf(state) <= TUNNEL_STATES.indexOf('one-way');
+/** In these, packets do not get through both ways: they are drawn as down. */
+export const isBroken = (state: TunnelState): boolean => !isUpState(state);
 
 const atOf = (entry: number | readonly [number, ...unknown[]]): number =>
   typeof entry === 'number' ? entry : entry[0];
@@ -74,6 +73,17 @@ export function since(old: TunnelHistory, from: number): TunnelHistory {
   };
 }
 
+/** A history as it was at `to`: the same one if nothing came after. */
+export function upTo(old: TunnelHistory, to: number): TunnelHistory {
+  const newest = [old.states, old.rekeys, old.traffic].map((all) => all.at(-1) ?? 0);
+  if (newest.every((one) => atOf(one) <= to)) return old;
+  return {
+    states: old.states.filter(([at]) => at <= to),
+    rekeys: old.rekeys.filter((at) => at <= to),
+    traffic: old.traffic.filter(([at]) => at <= to),
+  };
+}
+
 /** A state with its beginning and its end within a window. */
 export interface Span {
   readonly from: number;
@@ -99,11 +109,11 @@ export function spansOf({ states }: TunnelHistory, from: number, to: number): Sp
 export const downsOf = ({ states }: TunnelHistory, from: number, to: number): number[] =>
   states.flatMap(([at, state], i) => {
     const before = states[i - 1]?.[1];
-    const fell = before !== undefined && !isBroken(before) && isBroken(state);
+    const fell = before !== undefined && carries(before) && !carries(state);
     return fell && at >= from && at <= to ? [at] : [];
   });
 
-/** The share of a window's known part in which packets got through; undefined if nothing is known. */
+/** The share of a window's known part in which packets got through both ways; undefined if nothing is known. */
 export function availability(history: TunnelHistory, from: number, to: number): number | undefined {
   let known = 0;
   let good = 0;

@@ -1,5 +1,5 @@
 /** How much of its limits an SA has used. @module */
-import { sequenceUsed } from '../lib/tunnel/sa-limits.ts';
+import { ENDLESS, sequenceUsed } from '../lib/tunnel/sa-limits.ts';
 import type { TrafficDirection } from '../lib/tunnel/tunnel.ts';
 import type { XfrmState } from '../lib/xfrm/objects.ts';
 import type { PageSa } from './wire.ts';
@@ -13,9 +13,6 @@ export interface Limit {
   readonly soft: number | undefined;
   readonly text: string;
 }
-
-/** Seconds that count as no limit, as in lib/tunnel/sa-limits.ts. */
-const ENDLESS = 1e12;
 
 const within = (share: number): number => Math.min(1, Math.max(0, share));
 

@@ -1,12 +1,14 @@
 /** The tunnels of the host, worst first. @module */
 
-import { isBroken, rateNow, totalOf } from './history.ts';
+import { carries } from '../lib/tunnel/tunnel.ts';
+import { rateNow, totalOf } from './history.ts';
 import { keyOf } from './model.ts';
-import { hrefOf, type View } from './route.ts';
+import { hrefOf, type ListAt } from './route.ts';
 import { countStates, ORDERS, type Order, statesOf, withStates } from './select.ts';
-import { type Session, WINDOWS, type WindowName } from './session.ts';
+import type { Session } from './session.ts';
 import { StateMark, Tick } from './state.tsx';
 import { Timeline } from './timeline.tsx';
+import { WINDOWS, type WindowName } from './windows.ts';
 import type { PageTunnel } from './wire.ts';
 import {
   ageOf,
@@ -21,8 +23,6 @@ import {
   titleOf,
   warningText,
 } from './words.ts';
-
-type ListAt = View & { name: 'list' };
 
 export function ListView({ session, view }: { readonly session: Session; readonly view: ListAt }) {
   const shown = session.shown(view);
@@ -196,10 +196,9 @@ export function WindowSelect({ session }: { readonly session: Session }) {
 function Row({ session, tunnel }: { readonly session: Session; readonly tunnel: PageTunnel }) {
   const { now } = session;
   const key = keyOf(tunnel);
-  const history = session.model.history(key);
+  const history = session.history(key);
   // The last sample may be of before.
-  const carries = !isBroken(tunnel.state) || tunnel.state === 'one-way';
-  const rates = carries ? rateNow(history) : undefined;
+  const rates = carries(tunnel.state) ? rateNow(history) : undefined;
   const { traffic, installedAt, rekeys } = tunnel;
   const expires = expiryOf(tunnel);
   const title = titleOf(tunnel);

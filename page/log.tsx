@@ -6,7 +6,7 @@ import { clock } from './words.ts';
 
 export function LogView({ session, query }: { readonly session: Session; readonly query: string }) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const entries = session.model.log.filter((one) => {
+  const entries = session.log.filter((one) => {
     const text = lineOf(one).toLowerCase();
     return words.every((word) => text.includes(word));
   });

@@ -1,6 +1,7 @@
 /** What the page knows. It changes with each answer and event of the daemon, and knows no DOM. @module */
 import type { TunnelState } from '../lib/tunnel/tunnel.ts';
 import { merged, NO_HISTORY, since, type TunnelHistory, withRekey, withState } from './history.ts';
+import { WINDOWS } from './windows.ts';
 import type { Host, PageChange, PageTunnel, WatchChange } from './wire.ts';
 import { changeText, count, plural, type Tone, titleOf, toneOf } from './words.ts';
 
@@ -28,7 +29,7 @@ export interface LogEntry {
 /** Entries that the log holds. */
 const LOG_ROOM = 1000;
 /** Milliseconds of history that are held at most: the longest window. */
-const HISTORY_ROOM = 24 * 3600_000;
+const HISTORY_ROOM = Math.max(...Object.values(WINDOWS));
 
 /** What identifies a tunnel on the host, as in lib/serve/api.ts: ids are unique within a namespace only. */
 export const keyOf = ({ id, netns }: Pick<PageTunnel, 'id' | 'netns'>): string =>
@@ -44,11 +45,35 @@ export class Model {
   readonly #histories = new Map<string, TunnelHistory>();
   /** By key, until when its history is known. */
   readonly #covered = new Map<string, { readonly from: number; readonly to: number }>();
+  #keptAt: number | undefined;
   #news: LogEntry[] = [];
   #serial = 0;
 
   history(key: string): TunnelHistory {
     return this.#histories.get(key) ?? NO_HISTORY;
+  }
+
+  /** Keeps what is known of histories at a time, also of tunnels that are removed; undefined: no longer. */
+  keepHistories(at: number | undefined): void {
+    this.#keptAt = at;
+    this.#dropHistories();
+  }
+
+  #dropHistories(): void {
+    if (this.#keptAt !== undefined) return;
+    for (const key of this.#histories.keys()) {
+      if (!this.tunnels.has(key)) this.#dropHistory(key);
+    }
+  }
+
+  #dropHistory(key: string): void {
+    this.#histories.delete(key);
+    this.#covered.delete(key);
+  }
+
+  /** @param now histories are trimmed to the longest window before it */
+  #setHistory(key: string, history: TunnelHistory, now: number): void {
+    this.#histories.set(key, since(history, (this.#keptAt ?? now) - HISTORY_ROOM));
   }
 
   /** From when on a tunnel's history must be asked for, to know it from `from` on. */
@@ -63,15 +88,12 @@ export class Model {
     for (const one of tunnels) this.tunnels.set(keyOf(one), one);
     // Events may be missing since the last one.
     this.#covered.clear();
-    for (const key of this.#histories.keys()) {
-      if (!this.tunnels.has(key)) this.#histories.delete(key);
-    }
+    this.#dropHistories();
   }
 
   /** An answer about a tunnel's history, from `from` to `to`. */
   addHistory(key: string, fresh: TunnelHistory, from: number, to: number): void {
-    const all = merged(this.history(key), fresh, from, to);
-    this.#histories.set(key, since(all, to - HISTORY_ROOM));
+    this.#setHistory(key, merged(this.history(key), fresh, from, to), to);
     const covered = this.#covered.get(key);
     this.#covered.set(key, { from: Math.min(covered?.from ?? from, from), to });
   }
@@ -88,7 +110,8 @@ export class Model {
       else this.tunnels.set(key, tunnel);
       let history = withState(this.history(key), [tunnel.since, tunnel.state, tunnel.reason]);
       if (change.change === 'rekeyed') history = withRekey(history, at);
-      this.#histories.set(key, history);
+      this.#setHistory(key, history, at);
+      if (change.change === 'removed' && this.#keptAt === undefined) this.#dropHistory(key);
     }
     // A rekey is reported once, by `rekeyed`.
     if (change.change === 'state' && change.rekey) return;
@@ -141,6 +164,6 @@ export class Model {
   }
 }
 
-/** Groups of states, as the summary and the filters name them. */
+/** Whether a tunnel needs attention: the title of the page counts these. */
 export const isTrouble = (state: TunnelState): boolean =>
   state !== 'up' && state !== 'idle' && state !== 'rekeying';

@@ -7,6 +7,8 @@ export type View =
   | { readonly name: 'tunnel'; readonly key: string }
   | { readonly name: 'log'; readonly query: string };
 
+export type ListAt = View & { readonly name: 'list' };
+
 /** The address of a view. */
 export function hrefOf(view: View): string {
   if (view.name === 'tunnel') return `#/tunnel/${encodeURIComponent(view.key)}`;
@@ -18,6 +20,9 @@ export function hrefOf(view: View): string {
   const text = String(terms);
   return text === '' ? path : `${path}?${text}`;
 }
+
+/** The address of the list of all tunnels. */
+export const ALL_TUNNELS = hrefOf({ name: 'list', query: '', order: 'worst', page: 1 });
 
 /** An address may have been typed. */
 function decoded(text: string): string {

@@ -1,18 +1,11 @@
 /** One visit: the model, the connection, and what the visitor chose to see. @module */
 import { Connection, Refused } from './connection.ts';
-import type { TunnelHistory } from './history.ts';
-import { isTrouble, keyOf, type Link, Model } from './model.ts';
-import { hrefOf, type View, viewOf } from './route.ts';
+import { type TunnelHistory, upTo } from './history.ts';
+import { isTrouble, keyOf, type Link, type LogEntry, Model } from './model.ts';
+import { hrefOf, type ListAt, type View, viewOf } from './route.ts';
 import { hasWords, ordered, queryOf } from './select.ts';
+import { WINDOWS, type WindowName } from './windows.ts';
 import type { Host, PageChange, PagePolicy, PageSa, PageTunnel, WatchChange } from './wire.ts';
-
-/** Lengths of the time axis, in milliseconds. */
-export const WINDOWS = {
-  '5 min': 300_000,
-  '15 min': 900_000,
-  '1 hour': 3_600_000,
-} as const;
-export type WindowName = keyof typeof WINDOWS;
 
 /** `GET /api/tunnels/ID` */
 export interface Detail {
@@ -25,10 +18,9 @@ export interface Detail {
 interface Paused {
   readonly at: number;
   readonly tunnels: ReadonlyMap<string, PageTunnel>;
+  readonly log: readonly LogEntry[];
   readonly events: number;
 }
-
-type ListAt = View & { readonly name: 'list' };
 
 /** A part of the list. */
 interface Shown {
@@ -69,7 +61,9 @@ export class Session {
   /** What is read out. */
   news = '';
   /** Which tunnels pass the terms of the query, as the daemon says. */
-  #matches: { readonly keys: ReadonlySet<string>; readonly wrong?: string } | undefined;
+  #matches:
+    | { readonly query: string; readonly keys: ReadonlySet<string>; readonly wrong?: string }
+    | undefined;
   #events = 0;
   /** Milliseconds by which the daemon's clock is ahead of the browser's. */
   #ahead = 0;
@@ -84,7 +78,7 @@ export class Session {
   constructor(changed: () => void) {
     this.#changed = changed;
     this.#connection = new Connection({
-      opened: (resumed) => this.#opened(resumed),
+      opened: (resumed, signal) => this.#opened(resumed, signal),
       event: (name, data, id) => this.#event(name, data, id),
       link: (link) => this.#link(link),
     });
@@ -122,6 +116,16 @@ export class Session {
     return this.paused?.tunnels ?? this.model.tunnels;
   }
 
+  /** The log, newest first. */
+  get log(): readonly LogEntry[] {
+    return this.paused?.log ?? this.model.log;
+  }
+
+  history(key: string): TunnelHistory {
+    const history = this.model.history(key);
+    return this.paused ? upTo(history, this.paused.at) : history;
+  }
+
   /** Changes since the pause. */
   get missed(): number {
     return this.paused ? this.#events - this.paused.events : 0;
@@ -135,7 +139,7 @@ export class Session {
   }
 
   /** The page of the list that is shown. */
-  shown(view: View & { name: 'list' }): Shown {
+  shown(view: ListAt): Shown {
     const { terms, words, passesState } = queryOf(view.query);
     // While another answer is awaited, the one before is shown.
     const matches = terms.length === 0 ? undefined : this.#matches;
@@ -170,10 +174,12 @@ export class Session {
   }
 
   togglePause(): void {
+    const { tunnels, log } = this.model;
     this.paused = this.paused
       ? undefined
-      : { at: this.#clock, tunnels: new Map(this.model.tunnels), events: this.#events };
-    this.#changed();
+      : { at: this.#clock, tunnels: new Map(tunnels), log: [...log], events: this.#events };
+    this.model.keepHistories(this.paused?.at);
+    this.#refresh();
   }
 
   unlock(token: string): void {
@@ -189,25 +195,25 @@ export class Session {
     this.#refresh();
   }
 
-  async #opened(resumed: boolean): Promise<void> {
-    const host = await this.#fetchHost();
+  async #opened(resumed: boolean, signal: AbortSignal): Promise<void> {
+    const host = await this.#fetchHost(signal);
     const before = this.model.host;
     const restarted = before !== undefined && before.startedAt !== host.startedAt;
     // The page belongs to the daemon that served it.
     if (restarted && before.version !== host.version) location.reload();
     this.model.host = host;
-    if (!resumed || restarted) await this.#fetchTunnels();
+    if (!resumed || restarted) await this.#fetchTunnels(signal);
     this.#refresh();
   }
 
-  async #fetchHost(): Promise<Host> {
-    const host = (await this.#connection.get('api/host')) as Host;
+  async #fetchHost(signal?: AbortSignal): Promise<Host> {
+    const host = (await this.#connection.get('api/host', signal)) as Host;
     this.#ahead = host.at - Date.now();
     return host;
   }
 
-  async #fetchTunnels(): Promise<void> {
-    const { tunnels, event } = (await this.#connection.get('api/tunnels')) as {
+  async #fetchTunnels(signal: AbortSignal): Promise<void> {
+    const { tunnels, event } = (await this.#connection.get('api/tunnels', signal)) as {
       tunnels: PageTunnel[];
       event: number;
     };
@@ -223,12 +229,7 @@ export class Session {
   #event(name: string, data: unknown, id: number): void {
     const isPast = id <= this.#known;
     if (!isPast) this.#events++;
-    if (name === 'gap') {
-      void this.#fetchTunnels().then(
-        () => this.#refresh(),
-        () => {},
-      );
-    } else if (name === 'state') {
+    if (name === 'state') {
       this.model.applyWatch(data as WatchChange, isPast);
       if (!isPast) this.#refresh();
     } else if (name === 'tunnel') {
@@ -290,26 +291,34 @@ export class Session {
 
   async #fetchMatches(terms: readonly string[]): Promise<void> {
     if (terms.length === 0) return;
-    const query = terms.map((term) => encodeURI(term).replace(/[&+#]/g, encodeURIComponent));
+    const query = terms
+      .map((term) => encodeURI(term).replace(/[&+#]/g, encodeURIComponent))
+      .join('&');
+    if (this.paused && this.#matches?.query === query) return;
     try {
-      const answer = await this.#connection.get(`api/tunnels?${query.join('&')}`);
+      const answer = await this.#connection.get(`api/tunnels?${query}`);
       const { tunnels } = answer as { tunnels: PageTunnel[] };
-      this.#matches = { keys: new Set(tunnels.map(keyOf)) };
+      this.#matches = { query, keys: new Set(tunnels.map(keyOf)) };
     } catch (error) {
       if (!(error instanceof Refused && error.status === 400)) throw error;
-      this.#matches = { keys: new Set(), wrong: error.message };
+      this.#matches = { query, keys: new Set(), wrong: error.message };
     }
   }
 
   async #fetchDetail(key: string): Promise<void> {
+    if (this.paused && this.detail?.of !== undefined) return;
     try {
       const of = (await this.#connection.get(`api/tunnels/${encodeURIComponent(key)}`)) as Detail;
       if (this.detail?.key !== key) return;
       this.detail = { key, of };
-      // Its counters are newer than with the last event.
-      this.model.tunnels.set(key, of.tunnel);
+      // Its counters are newer than with the last event; it may have been removed since it was asked for.
+      if (this.model.tunnels.has(key)) this.model.tunnels.set(key, of.tunnel);
     } catch (error) {
-      if (this.detail?.key === key) this.detail = { ...this.detail, error: String(error) };
+      if (this.detail?.key !== key) return;
+      const isGone = error instanceof Refused && error.status === 404;
+      this.detail = isGone
+        ? { key, of: undefined, error: 'This tunnel does not exist, or no longer does.' }
+        : { ...this.detail, error: (error as Error).message };
     }
   }
 

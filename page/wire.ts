@@ -1,5 +1,6 @@
 /** What the daemon sends, as types: docs/serve.md describes it. @module */
 import type { JsonChange, JsonTunnel, JsonWarning } from '../lib/json/tunnel.ts';
+import type { WatchState } from '../lib/metrics/source.ts';
 import type { PolicyEntry, StateEntry } from '../lib/monitor/xfrm-views.ts';
 import type { EventTime } from '../lib/netlink/event.ts';
 import type { OpaqueBytes } from '../lib/wire/opaque.ts';
@@ -24,8 +25,6 @@ type Line<T> = T extends unknown
   : never;
 /** A change of a tunnel, or of what is known. */
 export type PageChange = Line<JsonChange>;
-
-export type WatchState = 'synced' | 'repairing' | 'blind';
 
 /** A namespace became synced, repairing or blind: the event `state`. */
 export interface WatchChange {

@@ -1,6 +1,6 @@
 /** Values as text, for people. @module */
 
-import { formatBytes, formatDuration } from '../lib/cli/text/units.ts';
+import { formatBytes, formatDuration, formatRate } from '../lib/cli/text/units.ts';
 import { describeDownReason } from '../lib/cli/tunnels/change-text.ts';
 import type { TunnelDownReason } from '../lib/tunnel/tunnel-changes.ts';
 import { formatMark, formatSpi } from '../lib/xfrm/text.ts';
@@ -9,7 +9,7 @@ import type { PageChange, PageTunnel, PageWarning } from './wire.ts';
 
 export const bytes = (value: string | number): string =>
   formatBytes(BigInt(typeof value === 'number' ? Math.round(value) : value));
-export const rate = (bytesPerSecond: number): string => `${bytes(bytesPerSecond)}/s`;
+export const rate = formatRate;
 export const count = (value: string | number): string => Number(value).toLocaleString('en');
 /** `12s`, `3m 20s` between two moments. */
 export const span = (milliseconds: number): string => formatDuration(milliseconds / 1000);
@@ -17,6 +17,9 @@ export const spi = formatSpi;
 
 export const plural = (n: number, one: string, many = `${one}s`): string =>
   `${count(n)} ${n === 1 ? one : many}`;
+
+/** With a capital. */
+export const cap = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 const two = (n: number): string => String(n).padStart(2, '0');
 

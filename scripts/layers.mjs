@@ -16,6 +16,7 @@ const LAYERS = {
   fate: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel'],
   json: ['base', 'wire', 'netlink', 'xfrm', 'monitor', 'tunnel'],
   metrics: ['base', 'wire', 'socket', 'xfrm', 'monitor', 'tunnel'],
+  recording: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel'],
   serve: [
     'base',
     'wire',
@@ -27,6 +28,7 @@ const LAYERS = {
     'tunnel',
     'json',
     'metrics',
+    'recording',
   ],
   lab: [],
   testing: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab'],
@@ -42,6 +44,7 @@ const LAYERS = {
     'fate',
     'json',
     'metrics',
+    'recording',
     'serve',
     'lab',
     'testing',

@@ -2,11 +2,14 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { constants, createGzip } from 'node:zlib';
+import type { CutOff } from './event-streams.ts';
 
 /** Bytes written at a time. */
 const CHUNK = 128 * 1024;
 /** Milliseconds of work before others get a turn. */
 const SLICE = 8;
+/** Milliseconds for an answer as a whole: a reader that takes a little now and then would keep it. */
+const WHOLE = 60_000;
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -19,13 +22,16 @@ export const acceptsGzip = (header: string | undefined): boolean =>
 
 /**
  * Sends pieces of text, which are made while they are sent. A reader that is slow makes them be
- * made slower; one that leaves ends it.
+ * made slower; one that leaves, or takes more than a minute, ends it.
+ *
+ * @param cut called if the reader took too long
  */
 export async function sendPieces(
   response: ServerResponse,
   type: string,
   pieces: Iterable<string | Uint8Array>,
   gzip: boolean,
+  cut: (why: CutOff) => void,
 ): Promise<void> {
   response.setHeader('content-type', type);
   response.setHeader('vary', 'accept, accept-encoding');
@@ -39,7 +45,12 @@ export async function sendPieces(
   zip?.pipe(response);
   const to = zip ?? response;
   const gone = new AbortController();
+  const overdue = setTimeout(() => {
+    cut('slow-reader');
+    response.destroy();
+  }, WHOLE).unref();
   response.on('close', () => {
+    clearTimeout(overdue);
     gone.abort();
     zip?.destroy();
   });

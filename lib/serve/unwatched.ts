@@ -2,7 +2,7 @@
 import { now } from '../netlink/event.ts';
 import { checkedExpected, type ExpectedTunnel } from '../tunnel/expected.ts';
 import { THRESHOLDS } from '../tunnel/thresholds.ts';
-import { isUpState, type Tunnel } from '../tunnel/tunnel.ts';
+import { carries, isUpState, type Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelEvent } from '../tunnel/tunnel-changes.ts';
 import { Tunnels } from '../tunnel/tunnels.ts';
 
@@ -38,10 +38,8 @@ function changed(
   tunnel: Tunnel,
   time: TunnelEvent['time'],
 ): TunnelEvent {
-  const passes = isUpState(tunnel.state);
-  if (passes && !isUpState(before)) return { kind: 'up', tunnel, before, time };
-  const passed = isUpState(before) || before === 'one-way';
-  if (passes || !passed || tunnel.state === 'one-way')
+  if (isUpState(tunnel.state) && !isUpState(before)) return { kind: 'up', tunnel, before, time };
+  if (carries(tunnel.state) || !carries(before))
     return { kind: 'state', tunnel, before, rekey: false, time };
   return { kind: 'down', tunnel, before, reason: { kind: 'found-missing' }, time };
 }

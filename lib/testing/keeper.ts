@@ -16,7 +16,7 @@ const SCRIPT = `
 while read -r folder; do set -- "$@" "$folder"; done
 for pass in 1 2 3; do
   for one in /proc/[0-9]*; do
-    [ "$one/ns/net" -ef /proc/$$/fd/3 ] && kill -9 "\${one#/proc/}"
+    [ "$one/ns/net" -ef /proc/self/fd/3 ] && kill -9 "\${one#/proc/}"
   done
 done
 [ $# -eq 0 ] || rm -rf "$@" || { sleep 1; rm -rf "$@"; }

@@ -1,6 +1,7 @@
 /** Waiting for kernel events and for tunnels. A wait that times out shows what happened instead. @module */
 
 import { wrongType } from '../base/argument.ts';
+import { EVENT_KINDS } from '../monitor/filter-input.ts';
 import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
 import { isUpState, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
@@ -61,11 +62,12 @@ const GROUPS = [
   'ipv6-ifaddr',
 ] as const;
 
+/** The kinds of event in other groups (acquire, report, aevents). */
+const NOT_JOINED = ['ACQUIRE', 'REPORT', 'NEWAE'];
 /** The kinds of event in those groups. */
 const KINDS = [
-  ...['NEWSA', 'UPDSA', 'DELSA', 'FLUSHSA', 'EXPIRE', 'MAPPING', 'MIGRATE'],
-  ...['NEWPOLICY', 'UPDPOLICY', 'DELPOLICY', 'FLUSHPOLICY', 'POLEXPIRE'],
-  ...['NEWLINK', 'DELLINK', 'NEWADDR', 'DELADDR', 'overrun', 'malformed', 'unknown'],
+  ...Object.keys(EVENT_KINDS).filter((kind) => !NOT_JOINED.includes(kind)),
+  ...['NEWLINK', 'DELLINK', 'NEWADDR', 'DELADDR', 'overrun', 'malformed'],
 ];
 
 /** The kernel events of a namespace, from {@link listen} on. */

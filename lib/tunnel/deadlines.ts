@@ -1,71 +1,80 @@
 /** Deadlines by owner, the earliest first. @module */
 
-interface Moment<Owner> {
-  readonly at: number;
-  readonly owner: Owner;
+/** What can have a deadline; the heap keeps it there, so that an owner takes no object more. */
+export interface Due {
+  /** Infinity for none. Only {@link Deadlines.set} changes it. */
+  dueAt: number;
+  /** Its place in the heap; meaningless without a deadline. */
+  duePlace: number;
 }
 
-/** A binary heap of times. An owner has at most one; setting another replaces it. */
-export class Deadlines<Owner extends object> {
-  #heap: Moment<Owner>[] = [];
-  readonly #current = new Map<Owner, number>();
+/** A binary heap. An owner has at most one deadline; setting another replaces it. */
+export class Deadlines<Owner extends Due> {
+  readonly #heap: Owner[] = [];
 
   /** The earliest time; Infinity if there is none. */
   get next(): number {
-    for (let top = this.#heap[0]; top; top = this.#heap[0]) {
-      if (this.#current.get(top.owner) === top.at) return top.at;
-      this.#pop();
-    }
-    return Number.POSITIVE_INFINITY;
+    return this.#heap[0]?.dueAt ?? Number.POSITIVE_INFINITY;
   }
 
   /** @param at Infinity for never */
   set(owner: Owner, at: number): void {
-    if (this.#current.get(owner) === at) return;
-    this.#current.delete(owner);
-    if (at === Number.POSITIVE_INFINITY) return;
-    this.#current.set(owner, at);
-    this.#push({ at, owner });
-    // Replaced entries stay in the heap until they reach the top, unless they are most of it.
-    if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) {
-      this.#heap = [];
-      for (const [one, moment] of this.#current) this.#push({ at: moment, owner: one });
-    }
+    const before = owner.dueAt;
+    if (before === at) return;
+    owner.dueAt = at;
+    if (at === Number.POSITIVE_INFINITY) this.#remove(owner.duePlace);
+    else if (before === Number.POSITIVE_INFINITY) this.#up(owner, this.#heap.length);
+    else if (at < before) this.#up(owner, owner.duePlace);
+    else this.#down(owner, owner.duePlace);
   }
 
   /** Removes and yields the owners whose time has come. */
   *due(now: number): Generator<Owner> {
-    while (this.next <= now) {
-      const { owner } = this.#heap[0] as Moment<Owner>;
-      this.#pop();
-      this.#current.delete(owner);
-      yield owner;
+    for (let first = this.#heap[0]; first && first.dueAt <= now; first = this.#heap[0]) {
+      this.set(first, Number.POSITIVE_INFINITY);
+      yield first;
     }
   }
 
-  #push(moment: Moment<Owner>): void {
-    const heap = this.#heap;
-    let i = heap.length;
-    while (i > 0) {
-      const parent = heap[(i - 1) >> 1] as Moment<Owner>;
-      if (parent.at <= moment.at) break;
-      heap[i] = parent;
-      i = (i - 1) >> 1;
-    }
-    heap[i] = moment;
+  /** Puts the last one in the place of one that leaves. */
+  #remove(place: number): void {
+    const last = this.#heap.pop() as Owner;
+    if (place === this.#heap.length) return;
+    const parent = this.#heap[(place - 1) >> 1];
+    if (parent && parent.dueAt > last.dueAt) this.#up(last, place);
+    else this.#down(last, place);
   }
 
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop() as Moment<Owner>;
-    let [i, child] = [0, 1];
-    for (let least = heap[child]; least; least = heap[child]) {
-      const other = heap[child + 1];
-      if (other && other.at < least.at) [least, child] = [other, child + 1];
-      if (last.at <= least.at) break;
-      heap[i] = least;
-      [i, child] = [child, 2 * child + 1];
+  /** Moves an owner from a place, which is free, towards the top. */
+  #up(owner: Owner, from: number): void {
+    let place = from;
+    while (place > 0) {
+      const parent = this.#heap[(place - 1) >> 1] as Owner;
+      if (parent.dueAt <= owner.dueAt) break;
+      this.#put(parent, place);
+      place = (place - 1) >> 1;
     }
-    if (heap.length > 0) heap[i] = last;
+    this.#put(owner, place);
+  }
+
+  #down(owner: Owner, from: number): void {
+    const heap = this.#heap;
+    let place = from;
+    for (;;) {
+      let child = 2 * place + 1;
+      const [left, right] = [heap[child], heap[child + 1]];
+      if (left === undefined) break;
+      if (right && right.dueAt < left.dueAt) child++;
+      const least = heap[child] as Owner;
+      if (owner.dueAt <= least.dueAt) break;
+      this.#put(least, place);
+      place = child;
+    }
+    this.#put(owner, place);
+  }
+
+  #put(owner: Owner, place: number): void {
+    this.#heap[place] = owner;
+    owner.duePlace = place;
   }
 }

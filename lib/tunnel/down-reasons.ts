@@ -25,7 +25,7 @@ export function downReasonOf(
   for (const other of members.bySpi(last.proto, last.spi)) {
     const { reqid, saddr, daddr } = other.entry.value;
     const moved = saddr !== last.saddr || daddr !== last.daddr;
-    const late = other.came.monotonic >= time.monotonic - settle;
+    const late = other.came >= time.monotonic - settle;
     if (!moved || reqid !== last.reqid || !late || other.isLarval) continue;
     return { kind: 'migrated', to: other.record?.id };
   }

@@ -1,5 +1,6 @@
 /** The endpoints of SAs and policies, and which of them is this host's. @module */
 
+import { flat } from '../base/flat.ts';
 import { isWild } from '../xfrm/matching.ts';
 import type { IpsecProto, StateDir, XfrmMode } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
@@ -9,7 +10,7 @@ import type { TrafficDirection } from './tunnel.ts';
 /** Two endpoints, in string order. */
 export type Pair = readonly [string, string];
 export const pairOf = (a: string, b: string): Pair => (a < b ? [a, b] : [b, a]);
-export const pairKey = ([a, b]: Pair): string => `${a} ${b}`;
+export const pairKey = ([a, b]: Pair): string => flat(`${a} ${b}`);
 
 /** What a policy's template requires: an SA between two endpoints. */
 export interface TemplateDemand {
@@ -46,8 +47,8 @@ export function demandsOf(policy: XfrmPolicy): TemplateDemand[] {
       if (isWild(from) && !isWild(saddr)) from = saddr;
       if (isWild(to) && !isWild(daddr)) to = daddr;
     }
-    const more = { optional: Boolean(optional), direction, forward: dir === 'fwd' };
-    return { from, to, reqid, proto, mode, spi, ...more };
+    const forward = dir === 'fwd';
+    return { from, to, reqid, proto, mode, spi, optional: Boolean(optional), direction, forward };
   });
 }
 

@@ -2,7 +2,7 @@
 import { integer, options, U32_MAX, wrongType, wrongValue } from '../base/argument.ts';
 import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import type { Orientation } from './endpoints.ts';
-import type { GroupPart, SaGroup } from './sa-group.ts';
+import type { Labels, SaGroup } from './sa-group.ts';
 
 /** An expected tunnel: it stands for the first tunnel that matches everything given here. */
 export interface ExpectedTunnel {
@@ -97,7 +97,7 @@ function address(path: string, value: unknown): string {
 /** Compares the value of a mark, not its mask, and any of several reqids. */
 export function isExpected(
   expected: ExpectedTunnel,
-  tunnel: Orientation & Pick<GroupPart, 'ifIds' | 'marks'> & Pick<SaGroup, 'reqids'>,
+  tunnel: Orientation & Labels & Pick<SaGroup, 'reqids'>,
 ): boolean {
   const { local, remote, reqid, ifId, mark } = expected;
   const along = (a: string, b: string) =>

@@ -1,5 +1,6 @@
 /** The parts of a tunnel with several reqids. @module */
 
+import { has, NONE } from './few.ts';
 import type { SaGroup } from './sa-group.ts';
 import { NO_TRAFFIC, withTraffic } from './sa-limits.ts';
 import type { TunnelPart } from './tunnel.ts';
@@ -14,9 +15,9 @@ export function partsOf(
   const parts = groups.map((group) => {
     const sas = both((direction) => contents.sas[direction].filter((sa) => sa.group === group));
     const larval = contents.larval.filter((sa) => sa.group === group);
-    const policies = contents.policies.filter(({ uid }) => group.policies.has(uid));
+    const policies = contents.policies.filter((policy) => has(group.policies, policy));
     const demands = contents.demands.filter(({ reqid }) => reqid === group.reqid);
-    const protocol = protocolOf({ sas, larval, demands, shared: [] });
+    const protocol = protocolOf({ sas, larval, demands, shared: NONE });
     const values = both((direction) => sas[direction].map(({ entry }) => entry.value));
     return {
       reqid: group.reqid,

@@ -4,10 +4,12 @@
  * each finds all that enclose a selector. @module
  */
 
+import { flat } from '../base/flat.ts';
 import { AF_INET, AF_INET6, writeAddress } from '../wire/address.ts';
 import { contains, mirrored } from '../xfrm/matching.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
+import { MultiMap } from './few.ts';
 import type { Policy } from './tunnel-contents.ts';
 
 /** At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c, xfrm_gen_index). */
@@ -42,7 +44,7 @@ const isDir = (dir: XfrmPolicy['dir']): dir is Dir =>
   dir === 'in' || dir === 'out' || dir === 'fwd';
 
 export class PolicyIndex {
-  readonly #policies = new Map<string, Set<Policy>>();
+  readonly #policies = new MultiMap<string, Policy>();
   readonly #shapes = {
     in: new Map<string, Shape>(),
     out: new Map<string, Shape>(),
@@ -63,9 +65,7 @@ export class PolicyIndex {
     if (value.ifId) shape.ids++;
     shapes.set(shape.text, shape);
     const key = keyOf(value.dir, value.selector, value, shape);
-    const known = this.#policies.get(key);
-    if (known) known.add(policy);
-    else this.#policies.set(key, new Set([policy]));
+    this.#policies.add(key, policy);
   }
 
   delete(policy: Policy): void {
@@ -75,9 +75,7 @@ export class PolicyIndex {
     const shape = shapes.get(shapeOf(value).text);
     if (shape === undefined) return;
     const key = keyOf(value.dir, value.selector, value, shape);
-    const known = this.#policies.get(key);
-    if (!known?.delete(policy)) return;
-    if (known.size === 0) this.#policies.delete(key);
+    if (!this.#policies.delete(key, policy)) return;
     if (value.ifId) shape.ids--;
     if (--shape.count === 0) shapes.delete(shape.text);
   }
@@ -121,7 +119,7 @@ export class PolicyIndex {
     for (const shape of this.#shapes[dir].values()) {
       if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
       if ((shape.mask & ~mask) !== 0) continue;
-      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape)) ?? []) {
+      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape))) {
         if (contains(policy.entry.value.selector, packets)) yield policy;
       }
     }
@@ -130,7 +128,7 @@ export class PolicyIndex {
   /** The policies of a direction with the same prefixes, mark and interface ID. */
   alike(dir: Dir, selector: XfrmSelector, label: Label): Iterable<Policy> {
     const shape = shapeOf({ selector, ...label });
-    return this.#policies.get(keyOf(dir, selector, label, shape)) ?? [];
+    return this.#policies.get(keyOf(dir, selector, label, shape));
   }
 }
 
@@ -152,7 +150,7 @@ function shapeOf({ selector, mark }: Label & Pick<XfrmPolicy, 'selector'>): Shap
 function keyOf(dir: Dir, packets: XfrmSelector, { mark, ifId }: Label, shape: Shape): string {
   const { from, to, mask } = shape;
   const [s, d] = [prefix(packets.saddr, from), prefix(packets.daddr, to)];
-  return `${dir} ${s}/${from} ${d}/${to} ${(mark?.value ?? 0) & mask}/${mask} ${ifId ?? 0}`;
+  return flat(`${dir} ${s}/${from} ${d}/${to} ${(mark?.value ?? 0) & mask}/${mask} ${ifId ?? 0}`);
 }
 
 const BYTES = new Uint8Array(16);

@@ -10,6 +10,7 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import { fits, makesTunnel, type TemplateDemand } from './endpoints.ts';
+import { NONE } from './few.ts';
 import { type Label, labelKey, type PolicyIndex, precedence } from './policy-index.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
 import type { Policy } from './tunnel-contents.ts';
@@ -97,7 +98,9 @@ export interface Obstacle {
 }
 
 /** SAs and policies keep nothing from passing. */
-export const CLEAR: Obstacle = { missing: [], caught: undefined, unanswered: false };
+export const CLEAR: Obstacle = { missing: NONE, caught: undefined, unanswered: false };
+/** In neither direction; most tunnels have that. */
+export const ALL_CLEAR: PerDirection<Obstacle> = { out: CLEAR, in: CLEAR };
 
 /** A host's policies, as a packet meets them. */
 export interface HostPolicies {
@@ -189,12 +192,16 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     const answers = mirrored(entry.value.selector);
     return !sends.some((one) => meet(one.entry.value.selector, answers));
   });
-  const obstacle = (direction: TrafficDirection): Obstacle => ({
-    missing: [...missing[direction]],
-    caught: caught[direction].every((one) => one !== undefined) ? caught[direction][0] : undefined,
-    unanswered: direction === 'out' && unanswered,
-  });
-  return { out: obstacle('out'), in: obstacle('in') };
+  const obstacle = (direction: TrafficDirection): Obstacle => {
+    const by = caught[direction].every((one) => one !== undefined)
+      ? caught[direction][0]
+      : undefined;
+    const isUnanswered = direction === 'out' && unanswered;
+    if (missing[direction].size === 0 && by === undefined && !isUnanswered) return CLEAR;
+    return { missing: [...missing[direction]], caught: by, unanswered: isUnanswered };
+  };
+  const found = { out: obstacle('out'), in: obstacle('in') };
+  return found.out === CLEAR && found.in === CLEAR ? ALL_CLEAR : found;
 }
 
 /** The policies for inbound packets: those for this host, and those for forwarded packets. */

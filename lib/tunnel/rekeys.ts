@@ -4,6 +4,7 @@
  * is not a rekey. @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
+import { NONE, sizeOf } from './few.ts';
 import { byAge, directionOf, type GroupPart, type SaGroup } from './sa-group.ts';
 import { bySlot } from './sa-limits.ts';
 import type { TunnelThresholds } from './thresholds.ts';
@@ -34,12 +35,12 @@ export function detectRekeys(
 ): SaReplacement[] {
   const sas = part?.contents.sas ?? NO_CONTENTS.sas;
   const local = record.orientation?.local ?? '';
-  const went = new Set<RemovedSa>(record.missed.values());
+  const went = new Set<RemovedSa>(record.missed?.values());
   for (const gone of group.gone) {
     const { sa, last } = gone;
     // An SA added and removed since the group's last evaluation is its tunnel's, if it has only
     // one.
-    const its = sa.record === record || (sa.record === undefined && group.records.size === 1);
+    const its = sa.record === record || (sa.record === undefined && sizeOf(group.records) === 1);
     if (sa.isLarval || !its) continue;
     record.retire(last, directionOf(last, local));
     record.lastGone = gone;
@@ -57,8 +58,12 @@ export function detectRekeys(
       const made = all.map((link, i) => replacement(record, direction, all[i - 1], link));
       replacements.push(...made.filter((one) => one !== undefined));
       const { gone } = all.at(-1) as SaLink;
-      if (gone) record.missed.set(`${direction} ${slot}`, gone);
-      else record.missed.delete(`${direction} ${slot}`);
+      const key = `${direction} ${slot}`;
+      if (gone === undefined) record.missed?.delete(key);
+      else {
+        record.missed ??= new Map();
+        record.missed.set(key, gone);
+      }
     }
     for (const sa of sas[direction]) {
       if (sa.record === undefined) record.lastGone = undefined;
@@ -72,7 +77,7 @@ export function detectRekeys(
     acquired.record = record;
   }
   if (sas.out.length > 0 && sas.in.length > 0) {
-    group.acquired = group.acquired.filter((one) => one.record !== record);
+    group.forget((one) => one.record !== record);
   }
   record.hadSas ||= sas.out.length + sas.in.length > 0;
   return replacements;
@@ -97,7 +102,7 @@ function replacement(
   const [{ spi: from }, { spi: to, proto: protocol }] = [stateOf(before), stateOf(link)];
   // With the same SPI it was moved, not rekeyed.
   if (gone && from === to) return undefined;
-  const at = sa.came.monotonic;
+  const at = sa.came;
   const heard = sa.heard && (gone?.heard ?? true);
   const gap = gone ? Math.max(0, at - gone.time.monotonic) : 0;
   return { direction, slot, protocol, from, to, gapMs: heard ? gap : undefined, at };
@@ -142,6 +147,6 @@ export function rekeyed(
     rekeying.filter(({ direction }) => direction === one).map(successionOf),
   );
   if (told.out.length !== told.in.length && !servesBoth && !isOver) return undefined;
-  record.rekeying = [];
+  record.rekeying = NONE;
   return told;
 }

@@ -4,6 +4,7 @@
  * affects only a group and those. @module
  */
 
+import { flat } from '../base/flat.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
@@ -17,6 +18,7 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
+import { each, type Few, including, kept, NONE } from './few.ts';
 import type { Label } from './policy-index.ts';
 import { acceptsIn, type HostPolicies, obstaclesOf } from './policy-match.ts';
 import type { TrafficDirection } from './tunnel.ts';
@@ -49,36 +51,61 @@ export interface PendingAcquire extends SaNeed {
 /** The removal of a policy, and who claims to have requested it, if that was reported. */
 export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
+export const groupKey = (pair: Pair, reqid: number): string => flat(`${pairKey(pair)} ${reqid}`);
+
 export class SaGroup {
-  readonly key: string;
   readonly pair: Pair;
   readonly reqid: number;
-  /** By uid. */
-  readonly sas = new Map<string, Sa>();
-  readonly policies = new Map<string, Policy>();
+  sas: Few<Sa>;
+  policies: Few<Policy>;
   /** SAs removed since its last evaluation. */
-  gone: RemovedSa[] = [];
+  gone: readonly RemovedSa[] = NONE;
   /** Its last removed policy. */
   policyGone: PolicyGone | undefined;
   /** Recent requests for SAs that do not exist yet. */
-  acquired: PendingAcquire[] = [];
-  readonly records = new Set<TunnelRecord>();
+  acquired: readonly PendingAcquire[] = NONE;
+  records: Few<TunnelRecord>;
   /** What the answers to its packets may have, but for none. */
-  labels: readonly Label[] = [];
+  labels: readonly Label[] = NONE;
   /** Whether it was evaluated since the counters were read. */
   looked = false;
-  /** The groups it was last evaluated with, including itself; the first has the records of all. */
-  linked: readonly SaGroup[] = [this];
+  /** The groups it was last evaluated with; undefined: only itself. */
+  #linked: readonly SaGroup[] | undefined;
 
-  constructor(key: string, pair: Pair, reqid: number) {
-    this.key = key;
+  constructor(pair: Pair, reqid: number) {
     this.pair = pair;
     this.reqid = reqid;
+  }
+
+  /** The groups it was last evaluated with, including itself; the first has the records of all. */
+  get linked(): readonly SaGroup[] {
+    return this.#linked ?? [this];
+  }
+
+  set linked(groups: readonly SaGroup[]) {
+    this.#linked = groups.length > 1 ? groups : undefined;
   }
 
   /** The reqids of all groups it was last evaluated with. */
   get reqids(): readonly number[] {
     return this.linked.map(({ reqid }) => reqid);
+  }
+
+  /** An SA was removed. */
+  lose(sa: RemovedSa): void {
+    if (this.gone.length === 0) this.gone = [sa];
+    else (this.gone as RemovedSa[]).push(sa);
+  }
+
+  /** An SA was requested. */
+  ask(asked: PendingAcquire): void {
+    if (this.acquired.length === 0) this.acquired = [asked];
+    else (this.acquired as PendingAcquire[]).push(asked);
+  }
+
+  /** Drops requests. @param keeps whether one is still pending */
+  forget(keeps: (asked: PendingAcquire) => boolean): void {
+    if (this.acquired.length > 0) this.acquired = kept(this.acquired.filter(keeps));
   }
 
   /** Whether an SA belongs here. */
@@ -88,23 +115,30 @@ export class SaGroup {
 
   get isEmpty(): boolean {
     return (
-      this.sas.size + this.policies.size + this.records.size + this.acquired.length === 0 &&
-      this.gone.length === 0
+      this.sas === undefined &&
+      this.policies === undefined &&
+      this.records === undefined &&
+      this.acquired.length + this.gone.length === 0
     );
   }
 }
 
-/** Marks and interface IDs of members, duplicates included. */
+/** Marks and interface IDs of members, undefined for one without. */
 export interface Labels {
   readonly marks: readonly (XfrmMark | undefined)[];
   readonly ifIds: readonly (number | undefined)[];
 }
 
+export const NO_LABELS: Labels = { marks: NONE, ifIds: NONE };
+/** Of members that have neither, as most have. */
+const UNLABELLED: Labels = { marks: [undefined], ifIds: [undefined] };
+
 /** The members of one tunnel. */
-export interface GroupPart extends Labels {
+export interface GroupPart {
+  readonly labels: Labels;
   readonly contents: TunnelContents;
   /** What partly stays the same through rekeys: uids of SAs, policies and requests. */
-  readonly members: ReadonlySet<string>;
+  readonly members: readonly string[];
   readonly acquired: readonly PendingAcquire[];
 }
 
@@ -112,14 +146,14 @@ export interface GroupPart extends Labels {
 export function mergedGroup(groups: readonly [SaGroup, ...SaGroup[]]): SaGroup {
   const [first, ...others] = groups;
   if (others.length === 0) return first;
-  const all = new SaGroup(first.key, first.pair, first.reqid);
+  const all = new SaGroup(first.pair, first.reqid);
   for (const group of groups) {
-    for (const [uid, sa] of group.sas) all.sas.set(uid, sa);
-    for (const [uid, policy] of group.policies) all.policies.set(uid, policy);
-    for (const record of group.records) all.records.add(record);
-    all.gone.push(...group.gone);
-    all.acquired.push(...group.acquired);
+    for (const sa of each(group.sas)) all.sas = including(all.sas, sa);
+    for (const policy of each(group.policies)) all.policies = including(all.policies, policy);
+    for (const record of each(group.records)) all.records = including(all.records, record);
   }
+  all.gone = groups.flatMap(({ gone }) => gone);
+  all.acquired = groups.flatMap(({ acquired }) => acquired);
   return all;
 }
 
@@ -159,16 +193,16 @@ export function partsOfGroup(
   const [a, b] = pair;
   const here = (demand: TemplateDemand) =>
     (reqids.has(demand.reqid) || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
-  const policies = [...group.policies.values(), ...covers];
+  const policies = [...each(group.policies), ...covers];
   const demands = policies.flatMap((policy) => policy.demands.filter(here));
-  const states = [...group.sas.values()].map(({ entry }) => entry.value);
+  const states = [...each(group.sas)].map(({ entry }) => entry.value);
   const orientation = orientationOf(pair, states, demands, {
     isLocal,
     roleOf: surroundings.roleOf,
   });
   const { local, remote } = orientation;
   const members: Any[] = [];
-  for (const sa of group.sas.values()) {
+  for (const sa of each(group.sas)) {
     const { uid, entry } = sa;
     const { selector, spi } = entry.value;
     const { mark, ifId } = entry.value;
@@ -183,15 +217,14 @@ export function partsOfGroup(
     const direction = directionOf(acquired, local);
     members.push({ uid, direction, isPolicy: false, mark, ifId, acquired });
   }
-  for (const policy of group.policies.values()) {
+  for (const policy of each(group.policies)) {
     const { uid, entry } = policy;
     const mine = policy.demands.filter(here);
     const [first] = mine;
     if (first === undefined) continue;
     const direction: TrafficDirection = fits(first, local, remote) ? 'out' : 'in';
     const { mark, ifId } = entry.value;
-    const its = mine.map((demand) => ({ ...demand, direction }));
-    members.push({ uid, direction, isPolicy: true, mark, ifId, policy, demands: its });
+    members.push({ uid, direction, isPolicy: true, mark, ifId, policy, demands: mine });
   }
   // A larval SA without a reqid only reserves an SPI, for any tunnel between these endpoints.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
@@ -243,12 +276,13 @@ function joined(
 ): GroupPart {
   const sas = both((direction) => {
     const its = members.filter((one) => one.direction === direction);
-    return its.flatMap(({ sa }) => (sa && !sa.isLarval ? [sa] : [])).sort(byAge);
+    return kept(its.flatMap(({ sa }) => (sa && !sa.isLarval ? [sa] : [])).sort(byAge));
   });
   const acquired = members.flatMap((one) => one.acquired ?? []);
   const works = sas.out.length + sas.in.length > 0;
   const own = members.flatMap(({ policy }) => policy ?? []);
-  const policies = [...covering(members, covers, here), ...own];
+  const policies = kept([...covering(members, covers, here), ...own]);
+  const larval = members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge);
   const accepts = ({ demands, entry: { value } }: Policy, sa: Sa) =>
     demands.some((one) => one.direction === 'in' && acceptsIn(sa.entry.value, one, value));
   const known = [...new Set([...policies, ...open])];
@@ -276,7 +310,7 @@ function joined(
   return {
     contents: {
       sas,
-      shared: serving,
+      shared: kept(serving),
       sends: policies.some(({ demands }) =>
         demands.some((one) => one.direction !== 'in' && isOwn(one)),
       ),
@@ -289,15 +323,17 @@ function joined(
         },
         { ...host, isLocal },
       ),
-      larval: members.flatMap(({ sa }) => (sa?.isLarval ? [sa] : [])).sort(byAge),
+      larval: kept(larval),
       policies,
-      demands: members.flatMap(({ demands }) => demands ?? []),
+      demands:
+        works && reqids.size === 1 ? NONE : kept(members.flatMap(({ demands }) => demands ?? [])),
       acquiredAt: works ? undefined : acquired.at(-1)?.at,
     },
-    members: new Set(members.map(({ uid }) => uid)),
+    members: members.map(({ uid }) => uid),
     acquired,
-    marks: members.map(({ mark }) => mark),
-    ifIds: members.map(({ ifId }) => ifId),
+    labels: members.some(({ mark, ifId }) => mark || ifId)
+      ? { marks: members.map(({ mark }) => mark), ifIds: members.map(({ ifId }) => ifId) }
+      : UNLABELLED,
   };
 }
 
@@ -315,11 +351,11 @@ export function matchRecords(
   known: Iterable<TunnelRecord>,
 ): (TunnelRecord | undefined)[] {
   const pairs: { part: number; record: TunnelRecord; shared: number }[] = [];
+  const members = parts.map((part) => new Set(part.members));
   for (const record of known) {
-    parts.forEach((joined, part) => {
-      let shared = 0;
-      for (const uid of record.members) if (joined.members.has(uid)) shared++;
-      if (shared > 0 || fitsLabels(record, joined)) pairs.push({ part, record, shared });
+    parts.forEach(({ labels }, part) => {
+      const shared = record.members.filter((uid) => members[part]?.has(uid)).length;
+      if (shared > 0 || fitsLabels(record, labels)) pairs.push({ part, record, shared });
     });
   }
   pairs.sort((x, y) => y.shared - x.shared);
@@ -331,7 +367,7 @@ export function matchRecords(
 }
 
 /** Whether marks and interface IDs match those the tunnel had. */
-function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: GroupPart): boolean {
+function fitsLabels({ tunnel }: TunnelRecord, { marks, ifIds }: Labels): boolean {
   if (tunnel === undefined) return false;
   const fit = (mine: number | undefined, ...had: (number | undefined)[]) =>
     mine === undefined || had.every((one) => one === undefined) || had.includes(mine);

@@ -16,10 +16,11 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
+import { each, excluding, has, including, MultiMap, NONE } from './few.ts';
 import { DIRS, type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, labelsIn } from './policy-match.ts';
-import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
-import { type Policy, type Sa, saOf } from './tunnel-contents.ts';
+import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
+import { type Policy, Sa } from './tunnel-contents.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): they are assigned by hand, perhaps twice. */
 const RESERVED_SPIS = 255;
@@ -35,7 +36,7 @@ export class SaGroups {
   readonly sas = new Map<string, Sa>();
   readonly policies = new Map<string, Policy>();
   /** Policies that cover more SAs than their own. */
-  readonly #covers = new MultiMap<string, Policy>();
+  readonly #covers = new MultiMap<GroupsKey, Policy>();
   /** The inbound ones among them, for any peer. */
   readonly #forAll = new Set<Policy>();
   readonly #index = new PolicyIndex();
@@ -58,8 +59,8 @@ export class SaGroups {
   /** SAs from any source, by their destination. */
   readonly #shared = new MultiMap<string, Sa>();
   /** Groups by both endpoints, by each of them, and by reqid. */
-  readonly #groupsBy = new MultiMap<string, SaGroup>();
-  readonly #bySpi = new MultiMap<string, Sa>();
+  readonly #groupsBy = new MultiMap<GroupsKey, SaGroup>();
+  readonly #bySpi = new MultiMap<number, Sa>();
 
   #order = 0;
 
@@ -67,17 +68,17 @@ export class SaGroups {
     return this.#groups.values();
   }
 
-  groupsByAddress(address: string): ReadonlySet<SaGroup> {
+  groupsByAddress(address: string): Iterable<SaGroup> {
     return this.#groupsBy.get(address);
   }
 
-  groupsByReqid(reqid: number): ReadonlySet<SaGroup> {
-    return this.#groupsBy.get(reqidKey(reqid));
+  groupsByReqid(reqid: number): Iterable<SaGroup> {
+    return this.#groupsBy.get(reqid);
   }
 
   /** The SAs with an SPI and protocol. */
-  bySpi(proto: IpsecProto, spi: number): ReadonlySet<Sa> {
-    return this.#bySpi.get(`${proto} ${spi}`);
+  *bySpi(proto: IpsecProto, spi: number): Generator<Sa, undefined> {
+    for (const sa of this.#bySpi.get(spi)) if (sa.entry.value.proto === proto) yield sa;
   }
 
   get nextOrder(): number {
@@ -95,9 +96,9 @@ export class SaGroups {
   #coversOf({ pair, policies }: SaGroup, reqids: Iterable<number>): Policy[] {
     const covers = new Set(this.#covers.get(pairKey(pair)));
     for (const reqid of [...reqids, 0]) {
-      for (const policy of this.#covers.get(reqidKey(reqid))) covers.add(policy);
+      for (const policy of this.#covers.get(reqid)) covers.add(policy);
     }
-    for (const policy of policies.values()) covers.delete(policy);
+    for (const policy of each(policies)) covers.delete(policy);
     return [...covers];
   }
 
@@ -107,9 +108,10 @@ export class SaGroups {
     const [a, b] = group.pair;
     const covers = this.#coversOf(group, reqids);
     const shared = [...this.#shared.get(a), ...this.#shared.get(b)];
-    const sas = [...group.sas.values(), ...shared].map(({ entry }) => entry.value);
-    const labels = labelsIn([...group.policies.values(), ...covers], sas);
-    const some = labels.filter((one) => labelKey(one) !== '');
+    const sas = [...each(group.sas), ...shared].map(({ entry }) => entry.value);
+    const labels = labelsIn([...each(group.policies), ...covers], sas);
+    const labelled = labels.filter((one) => labelKey(one) !== '');
+    const some = labelled.length > 0 ? labelled : NONE;
     for (const one of groups) this.#label(one, some);
     return {
       reqids,
@@ -141,7 +143,7 @@ export class SaGroups {
     for (const group of label === '' ? [] : this.#byLabel.get(label)) {
       const isTaken = ({ entry }: Policy) =>
         packets.some((some) => contains(some, entry.value.selector));
-      if ([...this.#policiesOf(group)].some(isTaken)) this.dirty.add(group);
+      if (this.#sendersOf(group).some(isTaken)) this.dirty.add(group);
     }
     // Others are found in one pass, for all that changed.
     const mask = value.mark?.mask ?? 0;
@@ -183,9 +185,8 @@ export class SaGroups {
     const before = this.#before;
     if (before.isEmpty) return;
     for (const group of this.groups) {
-      for (const { entry } of this.#policiesOf(group)) {
-        const { dir, selector, mark, ifId } = entry.value;
-        if (dir !== 'out') continue;
+      for (const { entry } of this.#sendersOf(group)) {
+        const { selector, mark, ifId } = entry.value;
         // Packets without a label too: those that are sent on, and answers with none.
         const labels: Label[] = [{}, { mark, ifId }, ...group.labels];
         const isTaken = labels.some((its) =>
@@ -270,7 +271,7 @@ export class SaGroups {
       for (const demand of demands) {
         if (demand.reqid === group.reqid || (!makesTunnel(demand) && !isFromAny(demand))) continue;
         if (!fits(demand, a, b) && !fits(demand, b, a)) continue;
-        const other = this.#groups.get(`${key} ${demand.reqid}`);
+        const other = this.#groups.get(groupKey(group.pair, demand.reqid));
         if (other) yield other;
       }
     }
@@ -278,9 +279,10 @@ export class SaGroups {
       for (const { demands } of this.#fromAny.get(end)) {
         for (const demand of demands) {
           const { reqid, to } = demand;
-          if (!isFromAny(demand) || to !== end || this.#groups.has(`${key} ${reqid}`)) continue;
+          if (!isFromAny(demand) || to !== end || this.#groups.has(groupKey(group.pair, reqid)))
+            continue;
           // It makes no tunnel, but may send what these SAs bring the answers to.
-          if (!this.#accepts(new SaGroup('', group.pair, reqid), group)) continue;
+          if (!this.#accepts(new SaGroup(group.pair, reqid), group)) continue;
           yield this.group(group.pair, reqid);
         }
       }
@@ -300,18 +302,26 @@ export class SaGroups {
 
   /** A group's own policies, and outbound ones whose source the kernel chooses. */
   *#policiesOf({ policies, pair: [a, b], reqid }: SaGroup): Generator<Policy> {
-    yield* policies.values();
-    for (const policy of this.#covers.get(reqidKey(reqid))) {
+    yield* each(policies);
+    for (const policy of this.#covers.get(reqid)) {
       const isIts = (one: TemplateDemand) =>
         one.reqid === reqid && isFromAny(one) && (fits(one, a, b) || fits(one, b, a));
       if (policy.demands.some(isIts)) yield policy;
     }
   }
 
+  /** The policies that send packets through a group's SAs. */
+  #sendersOf({ policies, pair, reqid }: SaGroup): Policy[] {
+    const covers = [pairKey(pair), reqid].map((key) => this.#covers.get(key));
+    return [each(policies), ...covers].flatMap((some) =>
+      [...some].filter(({ entry }) => entry.value.dir === 'out'),
+    );
+  }
+
   /** Whether answers to a group's packets come in through SAs of another, which has no policies. */
   #accepts(sending: SaGroup, group: SaGroup): boolean {
     const { sas, policies, reqid } = group;
-    if (policies.size > 0 || sas.size === 0) return false;
+    if (policies !== undefined || sas === undefined) return false;
     const toward = towardOf(group);
     const sent = [...this.#policiesOf(sending)];
     if (toward === undefined || sent.length === 0) return false;
@@ -319,7 +329,7 @@ export class SaGroups {
       demands.some(
         (one) =>
           one.direction === 'in' &&
-          [...sas.values()].some((sa) => acceptsIn(sa.entry.value, one, value)) &&
+          [...each(sas)].some((sa) => acceptsIn(sa.entry.value, one, value)) &&
           sent.some(
             (its) =>
               its.demands.some((demand) => demand.from === toward || isFromAny(demand)) &&
@@ -330,18 +340,18 @@ export class SaGroups {
   }
 
   group(pair: Pair, reqid: number): SaGroup {
-    const key = `${pairKey(pair)} ${reqid}`;
+    const key = groupKey(pair, reqid);
     const known = this.#groups.get(key);
     if (known) return known;
-    const group = new SaGroup(key, pair, reqid);
+    const group = new SaGroup(pair, reqid);
     this.#groups.set(key, group);
     for (const one of keysOf(group)) this.#groupsBy.add(one, group);
     return group;
   }
 
   drop(group: SaGroup): void {
-    this.#groups.delete(group.key);
-    this.#label(group, []);
+    this.#groups.delete(groupKey(group.pair, group.reqid));
+    this.#label(group, NONE);
     for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
   }
 
@@ -349,24 +359,24 @@ export class SaGroups {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
     const group = this.group(pairOf(saddr, daddr), reqid);
-    const sa = saOf({ group, entry, came, heard });
-    group.sas.set(sa.uid, sa);
+    const sa = new Sa(group, entry, came, heard);
+    group.sas = including(group.sas, sa);
     this.sas.set(sa.uid, sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
     if (sa.isLarval) this.#larval.add(sa);
     this.#share(sa);
-    this.#spiChanges(sa, () => this.#bySpi.add(`${proto} ${spi}`, sa));
+    this.#spiChanges(sa, () => this.#bySpi.add(spi, sa));
     this.dirty.add(group);
   }
 
   removeSa(sa: Sa): void {
-    const { proto, spi, daddr } = sa.entry.value;
-    sa.group.sas.delete(sa.uid);
+    const { spi, daddr } = sa.entry.value;
+    sa.group.sas = excluding(sa.group.sas, sa);
     this.sas.delete(sa.uid);
     this.#share(sa);
     this.#shared.delete(daddr, sa);
     this.#larval.delete(sa);
-    this.#spiChanges(sa, () => this.#bySpi.delete(`${proto} ${spi}`, sa));
+    this.#spiChanges(sa, () => this.#bySpi.delete(spi, sa));
   }
 
   /** Marks for evaluation the groups that an SA from any source may serve. */
@@ -417,7 +427,7 @@ export class SaGroups {
     for (const demand of demands) {
       if (makesTunnel(demand)) {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
-        group.policies.set(policy.uid, policy);
+        group.policies = including(group.policies, policy);
         this.dirty.add(group);
       } else {
         this.#covers.add(coverKey(demand), policy);
@@ -439,7 +449,7 @@ export class SaGroups {
 
   #groupsOf(demand: TemplateDemand): Iterable<SaGroup> {
     if (!makesTunnel(demand)) return this.#groupsBy.get(coverKey(demand));
-    const group = this.#groups.get(`${pairKey(pairOf(demand.from, demand.to))} ${demand.reqid}`);
+    const group = this.#groups.get(groupKey(pairOf(demand.from, demand.to), demand.reqid));
     return group ? [group] : [];
   }
 
@@ -454,8 +464,9 @@ export class SaGroups {
     if (source !== undefined) this.#bySource.delete(source, policy);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
-      const group = this.#groups.get(`${pairKey(pairOf(from, to))} ${reqid}`);
-      if (group?.policies.delete(policy.uid)) {
+      const group = this.#groups.get(groupKey(pairOf(from, to), reqid));
+      if (group && has(group.policies, policy)) {
+        group.policies = excluding(group.policies, policy);
         group.policyGone = gone;
         this.dirty.add(group);
       }
@@ -484,8 +495,9 @@ const withPackets = (policy: Policy, selector: XfrmSelector): Policy => ({
   entry: { ...policy.entry, value: { ...policy.entry.value, selector } },
 });
 
-const reqidKey = (reqid: number): string => `reqid ${reqid}`;
-const keysOf = ({ pair, reqid }: SaGroup) => [pairKey(pair), ...pair, reqidKey(reqid)];
+/** A pair, an endpoint, or a reqid. */
+type GroupsKey = string | number;
+const keysOf = ({ pair, reqid }: SaGroup) => [pairKey(pair), ...pair, reqid];
 
 /** Whether an endpoint is a wildcard. */
 const isOpen = ({ from, to }: TemplateDemand): boolean => isWild(from) || isWild(to);
@@ -496,8 +508,8 @@ const isOpen = ({ from, to }: TemplateDemand): boolean => isWild(from) || isWild
 const isFromAny = ({ from, to, direction, optional }: TemplateDemand): boolean =>
   direction === 'out' && isWild(from) && !isWild(to) && !optional;
 /** Its pair, or if an endpoint is a wildcard, its reqid. */
-const coverKey = (demand: TemplateDemand): string =>
-  isOpen(demand) ? reqidKey(demand.reqid) : pairKey(pairOf(demand.from, demand.to));
+const coverKey = (demand: TemplateDemand): GroupsKey =>
+  isOpen(demand) ? demand.reqid : pairKey(pairOf(demand.from, demand.to));
 
 const isForAll = (demand: TemplateDemand): boolean => isOpen(demand) && demand.direction === 'in';
 
@@ -515,8 +527,8 @@ function rankOf({ sas, policies, reqid }: SaGroup): number {
   const note = (proto: IpsecProto) => {
     least = Math.min(least, RANKS[proto] ?? 3);
   };
-  for (const { entry } of sas.values()) note(entry.value.proto);
-  for (const { demands } of policies.values()) {
+  for (const { entry } of each(sas)) note(entry.value.proto);
+  for (const { demands } of each(policies)) {
     for (const demand of demands) if (demand.reqid === reqid) note(demand.proto);
   }
   return least;
@@ -525,8 +537,8 @@ function rankOf({ sas, policies, reqid }: SaGroup): number {
 /** The destination of all SAs with keys and policies of a group; undefined if there are several. */
 function towardOf({ sas, policies, reqid }: SaGroup): string | undefined {
   const all = new Set<string>();
-  for (const { entry, isLarval } of sas.values()) if (!isLarval) all.add(entry.value.daddr);
-  for (const { demands } of policies.values()) {
+  for (const { entry, isLarval } of each(sas)) if (!isLarval) all.add(entry.value.daddr);
+  for (const { demands } of each(policies)) {
     for (const demand of demands) if (demand.reqid === reqid) all.add(demand.to);
   }
   const [only] = all;
@@ -546,31 +558,10 @@ const answers = (some: readonly Policy[], others: readonly Policy[]): boolean =>
  * is sent from that port, and each carries one direction.
  */
 const isOtherRole = (one: SaGroup, other: SaGroup): boolean =>
-  [...one.policies.values()].some(({ entry: { value } }) => {
+  [...each(one.policies)].some(({ entry: { value } }) => {
     const role = withPortsExchanged(value.selector);
     if (value.dir !== 'out' || isSame(role, value.selector)) return false;
-    return [...other.policies.values()].some(
+    return [...each(other.policies)].some(
       ({ entry: { value: its } }) => its.dir === 'out' && isSame(role, its.selector),
     );
   });
-
-/** A Map with several values per key. */
-class MultiMap<Key, Value> {
-  readonly #sets = new Map<Key, Set<Value>>();
-
-  get(key: Key): ReadonlySet<Value> {
-    return this.#sets.get(key) ?? new Set();
-  }
-
-  add(key: Key, value: Value): void {
-    const set = this.#sets.get(key);
-    if (set) set.add(value);
-    else this.#sets.set(key, new Set([value]));
-  }
-
-  delete(key: Key, value: Value): void {
-    const set = this.#sets.get(key);
-    set?.delete(value);
-    if (set?.size === 0) this.#sets.delete(key);
-  }
-}

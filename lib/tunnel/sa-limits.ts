@@ -4,7 +4,7 @@ import type { XfrmState } from '../xfrm/objects.ts';
 import type { TrafficDirection, TunnelExpiry, TunnelTraffic } from './tunnel.ts';
 
 /** Limits of this many seconds, 30,000 years, count as none. */
-const ENDLESS = 1_000_000_000_000;
+export const ENDLESS = 1_000_000_000_000;
 
 /** The earlier of the limits since the SA was added and since its first use, in wall-clock ms. */
 function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {

@@ -6,7 +6,8 @@ import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { TemplateDemand } from './endpoints.ts';
-import { CLEAR, type Obstacle } from './policy-match.ts';
+import { kept, NONE } from './few.ts';
+import { ALL_CLEAR, type Obstacle } from './policy-match.ts';
 import type { SaGroup } from './sa-group.ts';
 import { isSoftSpent, slotOf } from './sa-limits.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
@@ -20,13 +21,11 @@ export const both = <T>(of: (direction: TrafficDirection) => T): PerDirection<T>
 });
 
 /** An SA and what the join knows about it. */
-export interface Sa {
-  readonly uid: string;
+export class Sa {
   readonly group: SaGroup;
   entry: StateEntry;
-  /** Order of addition, for SAs added within the same second. */
-  readonly order: number;
-  readonly came: EventTime;
+  /** When it was added, monotonic. */
+  readonly came: number;
   /** Whether it existed at the start or an event reported it; else a resync found it. */
   readonly heard: boolean;
   readonly slot: string;
@@ -34,6 +33,26 @@ export interface Sa {
   /** When a soft limit was reported or seen to be reached, wall clock. */
   softAt: number | undefined;
   record: TunnelRecord | undefined;
+
+  constructor(group: SaGroup, entry: StateEntry, came: EventTime, heard: boolean) {
+    const { value } = entry;
+    this.group = group;
+    this.entry = entry;
+    this.came = came.monotonic;
+    this.heard = heard;
+    this.slot = slotOf(value);
+    this.isLarval = isLarval(value);
+    this.softAt = isSoftSpent(value) ? came.wall : undefined;
+  }
+
+  get uid(): string {
+    return this.entry.uid;
+  }
+
+  /** Order of addition, for SAs added within the same second. */
+  get order(): number {
+    return incarnationOf(this.entry.uid);
+  }
 }
 
 export interface Policy {
@@ -61,7 +80,7 @@ export interface TunnelContents {
   readonly shared: readonly Sa[];
   readonly larval: readonly Sa[];
   readonly policies: readonly Policy[];
-  /** The demands of its own policies. */
+  /** The demands of its own policies; left out if it has SAs, which show its protocol, and one reqid. */
   readonly demands: readonly TemplateDemand[];
   /** Whether one of its policies sends packets through SAs with its reqids. */
   readonly sends: boolean;
@@ -71,21 +90,21 @@ export interface TunnelContents {
 }
 
 export const NO_CONTENTS: TunnelContents = {
-  sas: { out: [], in: [] },
-  shared: [],
-  larval: [],
-  policies: [],
-  demands: [],
+  sas: { out: NONE, in: NONE },
+  shared: NONE,
+  larval: NONE,
+  policies: NONE,
+  demands: NONE,
   sends: false,
-  obstacles: { out: CLEAR, in: CLEAR },
+  obstacles: ALL_CLEAR,
   acquiredAt: undefined,
 };
 
 /** The contents in the form that a tunnel shows. */
 export const entriesOf = (contents: TunnelContents) => ({
   sas: both((direction) => serving(contents, direction).map(({ entry }) => entry)),
-  larval: contents.larval.map(({ entry }) => entry),
-  policies: contents.policies.map(({ entry }) => entry),
+  larval: kept(contents.larval.map(({ entry }) => entry)),
+  policies: kept(contents.policies.map(({ entry }) => entry)),
 });
 
 /** The SAs of a direction, including those from any source. */
@@ -107,11 +126,4 @@ export function protocolOf({
   return (
     (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto)) ?? [...protocols][0]
   );
-}
-
-export function saOf(given: Pick<Sa, 'group' | 'entry' | 'came' | 'heard'>): Sa {
-  const { uid, value } = given.entry;
-  const softAt = isSoftSpent(value) ? given.came.wall : undefined;
-  const is = { order: incarnationOf(uid), slot: slotOf(value), isLarval: isLarval(value) };
-  return { uid, ...given, ...is, softAt, record: undefined };
 }

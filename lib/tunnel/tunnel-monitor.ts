@@ -24,7 +24,7 @@ import {
   type ExpectedTunnel,
   type NamedExpectedTunnel,
 } from './expected.ts';
-import { TUNNEL_STATES, type Tunnel } from './tunnel.ts';
+import { TUNNEL_STATES, type Tunnel, type TunnelWarning } from './tunnel.ts';
 import type {
   ClaimedRequester,
   TunnelChange,
@@ -214,6 +214,11 @@ export class TunnelMonitor
     return this.#tunnels;
   }
 
+  /** Warnings about the whole namespace, not one tunnel, such as a `leak`. */
+  get warnings(): readonly TunnelWarning[] {
+    return this.#tunnels.warnings;
+  }
+
   /**
    * Whether the underlying tables, including addresses, are right, as far as the kernel reports;
    * else a resync is in progress.
@@ -232,7 +237,7 @@ export class TunnelMonitor
     return {
       label: this.#options.label,
       tunnels: [...this.#tunnels].sort(worstTunnelFirst),
-      warnings: this.#tunnels.warnings,
+      warnings: this.warnings,
       synced: this.synced,
       countersReadAt: this.countersReadAt,
     };

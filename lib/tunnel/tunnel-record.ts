@@ -2,12 +2,14 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
+import type { Due } from './deadlines.ts';
 import { type Orientation, servesBoth } from './endpoints.ts';
 import type { NamedExpectedTunnel } from './expected.ts';
+import { NONE } from './few.ts';
 import { partsOf } from './parts.ts';
 import { CLEAR } from './policy-match.ts';
 import type { SaReplacement } from './rekeys.ts';
-import type { Labels, SaGroup } from './sa-group.ts';
+import { type Labels, NO_LABELS, type SaGroup } from './sa-group.ts';
 import { expiryOf, NO_TRAFFIC, nearHardAt, withTraffic } from './sa-limits.ts';
 import type { Observation, ObservedSa, StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
@@ -37,7 +39,7 @@ const MOMENTS = 1024;
 type Refused = Tunnel['refused'];
 
 /** One tunnel, while it is listed. */
-export class TunnelRecord {
+export class TunnelRecord implements Due {
   id: string;
   /** Its entry in the list of expected tunnels. */
   expected: NamedExpectedTunnel | undefined;
@@ -53,22 +55,22 @@ export class TunnelRecord {
   /** ESP before AH before IPCOMP: packets protected by two protocols count once. */
   protocol: IpsecProto | undefined;
   /** Traffic of all its SAs, including removed ones. */
-  traffic: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
+  traffic: PerDirection<TunnelTraffic> = NO_TRAFFICS;
   orientation: Orientation | undefined;
   /** The marks and interface IDs that its members have, or last had. */
-  labels: Labels = { marks: [], ifIds: [] };
-  members: ReadonlySet<string> = new Set();
+  labels: Labels = NO_LABELS;
+  members: readonly string[] = NONE;
   hadSas = false;
   /** The reason of its last `down`. */
   downReason: TunnelDownReason | undefined;
   /** The last removed SA, unless others were added since. */
   lastGone: RemovedSa | undefined;
   /** The newest removed SAs without a successor so far, by direction and slot. */
-  readonly missed = new Map<string, RemovedSa>();
+  missed: Map<string, RemovedSa> | undefined;
   /** Replacements that are not yet reported. */
-  untold: SaReplacement[] = [];
+  untold: readonly SaReplacement[] = NONE;
   /** The replacements of the current rekey, oldest first. */
-  rekeying: SaReplacement[] = [];
+  rekeying: readonly SaReplacement[] = NONE;
   /** The state before it was last `rekeying`. */
   steady: TunnelState | undefined;
   rekeys = 0;
@@ -76,11 +78,13 @@ export class TunnelRecord {
   acquires = 0;
   natMappings = 0;
   /** Times, monotonic. */
-  readonly acquiredAt: number[] = [];
-  readonly mappedAt: number[] = [];
+  acquiredAt: readonly number[] = NONE;
+  mappedAt: readonly number[] = NONE;
+  dueAt = Number.POSITIVE_INFINITY;
+  duePlace = 0;
   /** Traffic of removed SAs. */
-  readonly #carried = { out: NO_TRAFFIC, in: NO_TRAFFIC };
-  #refused: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
+  #carried: PerDirection<TunnelTraffic> = NO_TRAFFICS;
+  #refused: Refused = NOTHING_REFUSED;
 
   constructor(id: string, apart: boolean, expected?: NamedExpectedTunnel) {
     this.id = id;
@@ -93,18 +97,18 @@ export class TunnelRecord {
   }
 
   get isEmpty(): boolean {
-    return this.members.size === 0;
+    return this.members.length === 0;
   }
 
   acquireHeard(at: number): void {
     this.acquires++;
-    keep(this.acquiredAt, at);
+    this.acquiredAt = withMoment(this.acquiredAt, at);
   }
 
   /** The peer has a new address or port. */
   mappingHeard(at: number): void {
     this.natMappings++;
-    keep(this.mappedAt, at);
+    this.mappedAt = withMoment(this.mappedAt, at);
   }
 
   /** An SA was removed: its counters are kept. */
@@ -112,7 +116,8 @@ export class TunnelRecord {
     const before = this.#carried[direction];
     const all = withTraffic(before, last);
     const counts = last.proto === this.protocol;
-    this.#carried[direction] = counts ? all : { ...before, lastUsedAt: all.lastUsedAt };
+    const carried = counts ? all : { ...before, lastUsedAt: all.lastUsedAt };
+    this.#carried = { ...this.#carried, [direction]: carried };
     this.#refused = withRefused(this.#refused, last);
   }
 
@@ -170,8 +175,7 @@ export class TunnelRecord {
       sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
       obstacles,
       goneAt: both((direction) => this.#goneAt(direction)),
-      larvalAt:
-        larval.length > 0 ? Math.min(...larval.map(({ came }) => came.monotonic)) : undefined,
+      larvalAt: larval.length > 0 ? Math.min(...larval.map(({ came }) => came)) : undefined,
       policies: policies.length,
       sends,
       acquiredAt,
@@ -194,6 +198,7 @@ export class TunnelRecord {
   }
 
   #goneAt(direction: TrafficDirection): number | undefined {
+    if (this.missed === undefined) return undefined;
     const times = [...this.missed]
       .filter(([key]) => key.startsWith(`${direction} `))
       .map(([, { time }]) => time.monotonic);
@@ -219,8 +224,8 @@ export class TunnelRecord {
       remote: orientation?.remote ?? expected?.remote,
       directed: orientation?.directed ?? true,
       reqid: this.group?.reqid ?? expected?.reqid,
-      ifId: had?.ifId ?? both((one) => members[one].find(({ ifId }) => ifId)?.ifId),
-      mark: had?.mark ?? both((one) => members[one].find(({ mark }) => mark)?.mark),
+      ifId: had?.ifId ?? ofEach((one) => members[one].find(({ ifId }) => ifId)?.ifId),
+      mark: had?.mark ?? ofEach((one) => members[one].find(({ mark }) => mark)?.mark),
       mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
       protocol: this.protocol,
       encap: newest ? newest.encap : before?.encap,
@@ -239,7 +244,7 @@ export class TunnelRecord {
       refused,
       acquires: this.acquires,
       natMappings: this.natMappings,
-      warnings: warningState?.warnings ?? [],
+      warnings: warningState?.warnings ?? NONE,
     });
     return this.tunnel;
   }
@@ -257,9 +262,20 @@ export class TunnelRecord {
   }
 }
 
-function keep(moments: number[], moment: number): void {
-  moments.push(moment);
-  if (moments.length > MOMENTS) moments.shift();
+const NO_TRAFFICS: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
+const NOTHING_REFUSED: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
+/** Of a tunnel without a mark or an interface ID. */
+const NEITHER: PerDirection<undefined> = { out: undefined, in: undefined };
+
+const withMoment = (moments: readonly number[], moment: number): number[] =>
+  [...moments, moment].slice(-MOMENTS);
+
+/** The same for both directions of most tunnels, which have none. */
+function ofEach<Value>(
+  of: (direction: TrafficDirection) => Value,
+): PerDirection<Value | undefined> {
+  const [out, inbound] = [of('out'), of('in')];
+  return out === undefined && inbound === undefined ? NEITHER : { out, in: inbound };
 }
 
 /** In a bundle, one transform makes the tunnel, and the others are in transport mode inside it. */
@@ -272,11 +288,14 @@ const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
 
 const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
 
-const withRefused = ({ integrity, replay, replayWindow }: Refused, { stats }: XfrmState) => ({
-  integrity: integrity + BigInt(stats.integrityFailed),
-  replay: replay + BigInt(stats.replay),
-  replayWindow: replayWindow + BigInt(stats.replayWindow),
-});
+function withRefused(before: Refused, { stats }: XfrmState): Refused {
+  if (stats.integrityFailed + stats.replay + stats.replayWindow === 0) return before;
+  return {
+    integrity: before.integrity + BigInt(stats.integrityFailed),
+    replay: before.replay + BigInt(stats.replay),
+    replayWindow: before.replayWindow + BigInt(stats.replayWindow),
+  };
+}
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): ObservedSa {
   const { value } = entry;
@@ -284,7 +303,7 @@ function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThreshol
   return {
     spi: value.spi,
     slot,
-    addedAt: came.monotonic,
+    addedAt: came,
     softAt: softAt === undefined || (soft !== undefined && soft < softAt) ? soft : softAt,
     hardAt: nearHardAt(value, expiring),
   };

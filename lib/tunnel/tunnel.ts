@@ -44,6 +44,9 @@ export type TunnelState = (typeof TUNNEL_STATES)[number];
 export const isUpState = (state: TunnelState): boolean =>
   state === 'up' || state === 'idle' || state === 'rekeying' || state === 'expiring';
 
+/** Whether packets can pass in this state, even if only in one direction. */
+export const carries = (state: TunnelState): boolean => isUpState(state) || state === 'one-way';
+
 /** The traffic of a tunnel in one direction, across rekeys, as of the last counter reading. */
 export interface TunnelTraffic {
   /**

@@ -16,6 +16,7 @@ import { Deadlines } from './deadlines.ts';
 import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedExpectedTunnel } from './expected.ts';
+import { each, excluding, has, including, kept, NONE } from './few.ts';
 import { detectRekeys, rekeyed, restUntil, successionOf } from './rekeys.ts';
 import {
   type GroupPart,
@@ -30,7 +31,7 @@ import { SaGroups } from './sa-groups.ts';
 import { isSoftSpent } from './sa-limits.ts';
 import { Clock, evaluateState, type StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
-import { isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
+import { carries, isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './tunnel-changes.ts';
 import { DIRECTIONS, NO_CONTENTS, type Sa } from './tunnel-contents.ts';
 import { TunnelRecord } from './tunnel-record.ts';
@@ -192,7 +193,7 @@ export class Tunnels {
     if (kind === 'removed') {
       const { reason, portId } = change;
       this.#members.removeSa(sa);
-      group.gone.push({ sa, last: value, reason, portId, time, heard });
+      group.lose({ sa, last: value, reason, portId, time, heard });
     } else if (group.isFor(value)) {
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
@@ -200,7 +201,7 @@ export class Tunnels {
       // A resync can mistake another SA for the previous one (docs/consistency.md).
       const last = sa.entry.value;
       this.#members.removeSa(sa);
-      group.gone.push({ sa, last, reason: 'replaced', portId: undefined, time, heard });
+      group.lose({ sa, last, reason: 'replaced', portId: undefined, time, heard });
       this.#members.addSa(entry, time, heard);
     }
     this.#members.dirty.add(group);
@@ -223,7 +224,7 @@ export class Tunnels {
     const group = this.#members.group(pair, template?.reqid ?? 0);
     const uid = `acquire ${this.#members.nextOrder}`;
     const at = now.monotonic;
-    group.acquired.push({ uid, at, pair, selector, saddr, mark, ifId, record: undefined });
+    group.ask({ uid, at, pair, selector, saddr, mark, ifId, record: undefined });
     this.#members.dirty.add(group);
   }
 
@@ -340,15 +341,15 @@ export class Tunnels {
       }
       one.linked = groups;
       one.looked = true;
-      one.acquired = one.acquired.filter(({ at }) => at + acquiring > this.#heardUntil);
+      one.forget(({ at }) => at + acquiring > this.#heardUntil);
       if (one === first) continue;
-      for (const record of one.records) this.#enter(record, first);
-      one.records.clear();
+      for (const record of each(one.records)) this.#enter(record, first);
+      one.records = undefined;
     }
     const all = mergedGroup(groups);
     const surroundings = this.#members.surroundings(all, groups);
     const { orientation, parts } = partsOfGroup(all, surroundings, this.#host.isLocal);
-    const records = matchRecords(parts, first.records);
+    const records = matchRecords(parts, each(first.records));
     const seen = new Set<TunnelRecord>();
     parts.forEach((part, i) => {
       const record = records[i] ?? this.#occupant(first, orientation, part);
@@ -356,12 +357,14 @@ export class Tunnels {
       seen.add(record);
       this.#update(record, all, part, now);
     });
-    for (const record of first.records) {
-      if (!seen.has(record)) this.#update(record, all, undefined, now);
+    for (const record of each(first.records)) {
+      // An expected one may take the place of another.
+      if (!seen.has(record) && has(first.records, record))
+        this.#update(record, all, undefined, now);
     }
     for (const one of groups) {
-      one.gone = [];
-      if (one !== all) one.acquired = one.acquired.filter((asked) => all.acquired.includes(asked));
+      one.gone = NONE;
+      if (one !== all) one.forget((asked) => all.acquired.includes(asked));
       if (one.isEmpty) this.#drop(one);
     }
   }
@@ -369,15 +372,14 @@ export class Tunnels {
   /** The record for a new tunnel: an expected one without contents, or a new one. */
   #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
     const { reqid } = group;
-    const { marks, ifIds } = part;
-    const traits = { ...orientation, reqids: group.reqids, marks, ifIds };
+    const traits = { ...orientation, reqids: group.reqids, ...part.labels };
     for (const record of this.#vacant) {
       if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
-      record.group?.records.delete(record);
+      if (record.group) leave(record, record.group);
       this.#touch(record);
       return this.#enter(record, group);
     }
-    const record = new TunnelRecord(this.#freeId(orientation, reqid, part), this.#apart);
+    const record = new TunnelRecord(this.#freeId(orientation, reqid, part.labels), this.#apart);
     this.#records.set(record.id, record);
     return this.#enter(record, group);
   }
@@ -397,7 +399,7 @@ export class Tunnels {
   }
 
   #enter(record: TunnelRecord, group: SaGroup): TunnelRecord {
-    group.records.add(record);
+    group.records = including(group.records, record);
     record.group = group;
     return record;
   }
@@ -405,13 +407,13 @@ export class Tunnels {
   /** The contents of a tunnel may have changed. @param part undefined: it has none */
   #update(record: TunnelRecord, group: SaGroup, part: GroupPart | undefined, now: EventTime): void {
     const replaced = detectRekeys(record, group, part);
-    if (!this.#opening) {
-      record.untold.push(...replaced);
-      record.rekeying.push(...replaced);
+    if (!this.#opening && replaced.length > 0) {
+      record.untold = kept([...record.untold, ...replaced]);
+      record.rekeying = kept([...record.rekeying, ...replaced]);
     }
     record.read(part?.contents ?? NO_CONTENTS);
-    record.members = part?.members ?? new Set();
-    if (part) record.labels = part;
+    record.members = part?.members ?? NONE;
+    if (part) record.labels = part.labels;
     if (part) this.#vacant.delete(record);
     else if (record.expected) this.#vacate(record, record.expected, now);
     this.#evaluate(record, now);
@@ -537,7 +539,9 @@ export class Tunnels {
     // A rekey is reported while it lasts, and before what ends it.
     const isRekeying = state === 'rekeying';
     if (isRekeying) this.#tellState(before, evaluation, record, lost, now);
-    for (const one of record.untold.splice(0)) {
+    const { untold } = record;
+    record.untold = NONE;
+    for (const one of untold) {
       const { direction } = one;
       this.#tell({ kind: 'replaced', tunnel, direction, ...successionOf(one), time: now });
     }
@@ -595,9 +599,9 @@ export class Tunnels {
     const { pending, since } = record.evaluation as StateEvaluation;
     if (pending) return;
     const told = before?.pending !== undefined && since === before.pending;
-    for (const [key, { reason, time }] of record.missed) {
+    for (const [key, { reason, time }] of record.missed ?? NONE) {
       if (!told && time.monotonic + this.#limits.settle > this.#heardUntil) continue;
-      record.missed.delete(key);
+      record.missed?.delete(key);
       if (reason === 'hard-expired') record.unreplaced++;
     }
   }
@@ -649,7 +653,7 @@ export class Tunnels {
   /** Discards the record of a tunnel that is no longer listed. */
   #dispose(record: TunnelRecord): void {
     const { group } = record;
-    group?.records.delete(record);
+    if (group) leave(record, group);
     if (group?.isEmpty) this.#drop(group);
     record.group = undefined;
     this.#remembered.delete(record);
@@ -687,8 +691,9 @@ export class Tunnels {
   }
 }
 
-/** Whether packets can pass in this state, even if only in one direction. */
-const carries = (state: TunnelState): boolean => isUpState(state) || state === 'one-way';
+function leave(record: TunnelRecord, group: SaGroup): void {
+  group.records = excluding(group.records, record);
+}
 
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   const { evaluation, warningState, missed } = record;
@@ -696,7 +701,8 @@ function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   next = Math.min(next, restUntil(record, limits));
   // The evaluation determines when a missing part is reported.
   if (evaluation?.pending) return next;
-  for (const { time } of missed.values()) next = Math.min(next, time.monotonic + limits.settle);
+  for (const { time } of missed?.values() ?? NONE)
+    next = Math.min(next, time.monotonic + limits.settle);
   return next;
 }
 
@@ -705,4 +711,4 @@ const surplus = (sas: readonly Sa[]): number =>
   sas.length < 2 ? 0 : sas.length - new Set(sas.map(({ slot }) => slot)).size;
 
 const shown = (groups: Iterable<SaGroup>): Tunnel[] =>
-  [...groups].flatMap(({ records }) => [...records].flatMap(({ tunnel }) => tunnel ?? []));
+  [...groups].flatMap(({ records }) => [...each(records)].flatMap(({ tunnel }) => tunnel ?? []));

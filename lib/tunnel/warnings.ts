@@ -2,6 +2,7 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
+import { NONE } from './few.ts';
 import { bySlot, sequenceUsed, share } from './sa-limits.ts';
 import type { Clock } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
@@ -27,6 +28,14 @@ interface CounterRise {
   /** When it last increased, monotonic. */
   readonly at: number;
 }
+
+/** Nothing was refused so far, as by most tunnels. */
+const NO_RISE: CounterRise = { count: 0n, from: undefined, at: Number.NEGATIVE_INFINITY };
+const NO_REFUSALS: WarningState['refusals'] = {
+  integrity: NO_RISE,
+  replay: NO_RISE,
+  replayWindow: NO_RISE,
+};
 
 type FoundWarning = Omit<TunnelWarning, 'since'>;
 
@@ -61,7 +70,7 @@ export function evaluateWarnings(
       found.push({ kind: 'spi-shared', what, text, value, limit: 1 });
     }
   }
-  const refusals = {} as Record<Refusal, CounterRise>;
+  const refusals = { ...NO_REFUSALS };
   for (const [field, kind, words] of REFUSALS) {
     const rise = rising(refused[field], before?.refusals[field], clock, limits.quiet);
     refusals[field] = rise;
@@ -90,7 +99,12 @@ export function evaluateWarnings(
       found.push({ kind: 'stale-policy', what: '', text, value, limit: 0 });
     }
   }
-  return { warnings: since(found, before?.warnings ?? [], now), refusals, next: clock.next };
+  const areNone = Object.values(refusals).every((rise) => rise === NO_RISE);
+  return {
+    warnings: found.length === 0 ? NONE : since(found, before?.warnings ?? NONE, now),
+    refusals: areNone ? NO_REFUSALS : refusals,
+    next: clock.next,
+  };
 }
 
 /** More SAs than a rekey explains, or old SAs left after the overlap. */
@@ -103,7 +117,7 @@ function* piles(
   let worst: Sa[] = [];
   for (const slot of bySlot(sas).values()) {
     const { came } = slot.at(-1) as Sa;
-    const piled = slot.length > pile || (slot.length > 1 && clock.past(came.monotonic + overlap));
+    const piled = slot.length > pile || (slot.length > 1 && clock.past(came + overlap));
     if (piled && slot.length > worst.length) worst = slot;
   }
   if (worst.length === 0) return;
@@ -147,10 +161,12 @@ function rising(
   clock: Clock,
   quiet: number,
 ): CounterRise {
+  if (count === 0n && before === undefined) return NO_RISE;
   const at = clock.now.monotonic;
   if (before === undefined) return { count, from: undefined, at };
   if (count > before.count) return { count, from: before.from ?? before.count, at };
   // As of the last reading: rejections since then are unknown.
+  if (before.from === undefined && count === before.count) return before;
   const from = before.at + quiet <= clock.countedAt ? undefined : before.from;
   return { count, from, at: before.at };
 }

@@ -83,6 +83,8 @@ test('a rekey is cut short where both SAs end together', () => {
   assert.equal(wasCutShort(succession, testimony(cut)), true);
   assert.equal(wasCutShort(succession, testimony(IP)), false);
   assert.equal(wasCutShort('out 0x00000010 > 0x00000030', testimony(cut)), false);
+  const unended = both(10, '', 0x10) + both(10_000, '', 0x20);
+  assert.equal(wasCutShort(succession, testimony(unended)), false);
 });
 
 const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> = {
@@ -104,6 +106,16 @@ const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> 
     IP,
     TOLD.filter(({ direction }) => direction !== 'in'),
     [/^missing: .* in 0x00000011 went/],
+  ],
+  'a rekey that is not told, of SAs that all stay': [
+    policy(0, '') + both(10, '', 0x10) + both(10_000, '', 0x20) + policy(30_000, ''),
+    [line(20, 'up')],
+    [/out 0x00000010 stayed, 0x00000020 was there/, /in 0x00000011 stayed/],
+  ],
+  'a rekey at the very end that is not told': [
+    policy(0, '') + both(10, '', 0x10) + both(10_000, '', 0x20),
+    [line(20, 'up')],
+    [],
   ],
   'a rekey that never was': [
     IP,
@@ -144,6 +156,11 @@ const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> 
     both(10, '', 0x10) + policy(310, ''),
     [line(150, 'added', { state: 'orphan' }), line(320, 'up')],
     [],
+  ],
+  'an orphan at first of which ip saw nothing': [
+    '',
+    [line(150, 'added', { state: 'orphan' })],
+    [/policy come NaN ms after/],
   ],
   'stalled with SAs that have just come': [
     IP,

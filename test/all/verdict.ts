@@ -166,6 +166,8 @@ function judgeSas({ sas }: Testimony, seen: Seen): string[] {
 
 const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
 const clock = (time: number): string => new Date(time).toISOString().slice(11, 23);
+const went = ({ gone }: Life): string =>
+  gone === Number.POSITIVE_INFINITY ? 'stayed' : `went at ${clock(gone)}`;
 
 function describe({
   time,
@@ -242,7 +244,7 @@ export function judgeLines(lines: readonly ToldLine[], seen: Seen): string[] {
         if (line.state !== 'orphan') break;
         const came = (lives: readonly Life[]) => Math.min(...lives.map((life) => life.came));
         const late = came(policiesOf(line)) - came([...sas.out, ...sas.in]);
-        if (late < MOMENT) false_(line, `ip saw its policy come ${late} ms after its SAs`);
+        if (!(late >= MOMENT)) false_(line, `ip saw its policy come ${late} ms after its SAs`);
         break;
       }
       case 'state':
@@ -285,7 +287,8 @@ export function wasCutShort(succession: string, { ip }: Testimony): boolean {
   const [old, next] = (succession.match(/0x[0-9a-f]+/g) ?? []).map((spi) =>
     sas.find((sa) => sa.spi === Number(spi)),
   );
-  return old !== undefined && next !== undefined && !stays(next, old);
+  if (old === undefined || next === undefined) return false;
+  return next.gone < Number.POSITIVE_INFINITY && !stays(next, old);
 }
 
 /** What happened in the kernel, and no line tells. */
@@ -303,13 +306,17 @@ function missing(
     const sas = sasOf(line);
     for (const direction of ['out', 'in'] as const) {
       for (const old of sas[direction]) {
-        // An SA whose successor existed and stayed is reported as replaced; at the end of a tunnel all are removed.
+        // An SA whose successor existed and stayed is reported as replaced, also if neither ended; at the end of a tunnel all
+        // are removed.
+        const stayed = (one: Life) =>
+          stays(one, old) ||
+          (one.gone === Number.POSITIVE_INFINITY && one.came < last - LONG - READING);
         const next = sas[direction].find(
-          (one) => one.came > old.came && one.came <= old.gone && stays(one, old),
+          (one) => one.came > old.came && one.came <= old.gone && stayed(one),
         );
         if (!next || replaced.has(`${direction} ${old.spi} ${old.came}`)) continue;
         wrong.push(
-          `missing: ${line.id}: ${direction} ${hex(old.spi)} went at ${clock(old.gone)}, ${hex(next.spi)} was there`,
+          `missing: ${line.id}: ${direction} ${hex(old.spi)} ${went(old)}, ${hex(next.spi)} was there`,
         );
       }
     }

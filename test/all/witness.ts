@@ -65,6 +65,8 @@ export class Witness {
   readonly #command: ChildProcess | undefined;
   #printedByIp = '';
   #printed = '';
+  /** Whether the table has the policy that marks the end. */
+  #ended = false;
 
   /** @param command whether the command is asked too */
   static async open(host: Host, { command = true } = {}): Promise<Witness> {
@@ -86,8 +88,11 @@ export class Witness {
     this.#states = states;
     this.tunnels = tunnels;
     states.on('change', (change) => {
-      if (change.kind !== 'added' && change.kind !== 'removed') return;
-      if (change.object !== 'state') return;
+      if (this.#ended || (change.kind !== 'added' && change.kind !== 'removed')) return;
+      if (change.object !== 'state') {
+        this.#ended = change.value.selector.saddr === LAST;
+        return;
+      }
       const { kind, value, time } = change;
       // No event tells of those that are asked for.
       if (isLarval(value)) return;
@@ -156,7 +161,7 @@ export class Witness {
     }
   }
 
-  /** Ends the programs and returns everything reported. */
+  /** Ends the programs and returns everything reported before the end was marked: each goes on for a different time. */
   async close(): Promise<Testimony> {
     await this.#caughtUp();
     for (const child of [this.#ip, this.#command]) {
@@ -167,17 +172,23 @@ export class Witness {
     }
     await this.tunnels.close();
     await this.#states.close();
+    const command = this.#printed.split('\n').flatMap((line) => {
+      if (!line.includes('"tunnel-change"')) return [];
+      const { change, ...more } = JSON.parse(line);
+      return linesOf({ ...more, kind: change }, Date.parse(more.time));
+    });
     return {
-      ip: this.#printedByIp,
+      ip: this.#printedByIp.slice(0, this.#printedByIp.indexOf(LAST)),
       sas: this.#sas,
-      tunnels: this.#lines,
-      command: this.#printed.split('\n').flatMap((line) => {
-        if (!line.includes('"tunnel-change"')) return [];
-        const { change, ...more } = JSON.parse(line);
-        return linesOf({ ...more, kind: change }, Date.parse(more.time));
-      }),
+      tunnels: untilLast(this.#lines),
+      command: untilLast(command),
     };
   }
+}
+
+function untilLast(lines: readonly ToldLine[]): readonly ToldLine[] {
+  const end = lines.findIndex(({ remote }) => remote === LAST);
+  return end < 0 ? lines : lines.slice(0, end);
 }
 
 interface Succession {

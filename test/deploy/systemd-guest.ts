@@ -221,7 +221,11 @@ async function lacks(settings: readonly string[], reason: RegExp): Promise<void>
   assert.equal(restartWith(settings), 'exit-code');
   assert.equal(property('ExecMainStatus'), '3');
   assert.equal(property('ActiveState'), 'failed');
-  await until(`${reason}`, () => lines().find(({ MESSAGE }) => reason.test(MESSAGE)));
+  // Earlier runs failed with similar words.
+  const process = property('ExecMainPID');
+  await until(`${reason}`, () =>
+    lines().find(({ MESSAGE, _PID }) => _PID === process && reason.test(MESSAGE)),
+  );
 }
 
 // Other namespaces: what docs/deploying.md adds for them, without and with it.

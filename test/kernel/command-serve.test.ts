@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { get as getTls } from 'node:https';
 import { createServer } from 'node:net';
@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { connect } from 'node:tls';
+import { inspect } from 'node:util';
 import { readExposition } from '../exposition.ts';
 import { program, run, runWithoutPrivilege, startBy } from './command.ts';
 import { ip, words } from './support.ts';
@@ -22,7 +23,7 @@ const file = (name: string, content: string | object) => {
   writeFileSync(path, text, { mode: 0o600 });
   return path;
 };
-const NETNS = 'serve-red';
+const [NETNS, OTHER] = ['serve-red', 'serve-blue'];
 const TLS = join(import.meta.dirname, '../../../test/fixtures/tls');
 
 before(() => addHere());
@@ -30,7 +31,12 @@ after(() => {
   deleteHere();
   rmSync(folder, { recursive: true });
 });
-afterEach(() => flush());
+afterEach(() => {
+  flush();
+  for (const name of [NETNS, OTHER]) {
+    if (existsSync(`/run/netns/${name}`)) ip('netns', 'delete', name);
+  }
+});
 
 /** A running daemon, on a port of its own. */
 const serve = (...args: string[]) => serveBy([program], ...args);
@@ -44,17 +50,25 @@ async function serveBy(by: readonly string[], ...args: string[]) {
   // biome-ignore lint/suspicious/noExplicitAny: the assertions say what is in it.
   const json = async (path: string): Promise<any> => (await fetched(path)).json();
   const metrics = async () => readExposition(await (await fetched('/metrics')).text(), 'classic');
-  const ready = async () => {
-    while ((await fetched('/readyz')).status !== 200) await new Promise(setImmediate);
-  };
+  const ready = () =>
+    until(
+      async () => {
+        const response = await fetched('/readyz');
+        return { status: response.status, text: await response.text() };
+      },
+      ({ status }) => status === 200,
+    );
   return { ...daemon, at, fetched, json, metrics, ready };
 }
 
-/** Asks again until an answer is as it should be: what the kernel announces takes a moment. */
+/** Asks again until an answer is as it should be: what the kernel announces takes a moment, at most a minute. */
 async function until<Value>(ask: () => Promise<Value>, isRight: (value: Value) => boolean) {
+  const late = AbortSignal.timeout(60_000);
   for (;;) {
     const value = await ask();
     if (isRight(value)) return value;
+    if (late.aborted) assert.fail(`not within 60 s; the last answer is ${inspect(value)}`);
+    await new Promise(setImmediate);
   }
 }
 
@@ -110,7 +124,9 @@ test('events are streamed live, and a client that reconnects gets what it missed
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     const decoder = new TextDecoder();
     while (!last(text)) {
-      text += decoder.decode((await reader.read()).value);
+      const { value, done } = await reader.read();
+      assert(!done, text);
+      text += decoder.decode(value);
       if (text.includes(': connected') && !added) {
         added = true;
         addPolicies(7);
@@ -358,7 +374,38 @@ test('a deleted namespace is reported, its expected tunnels are down, and it is 
   await reader.cancel();
   const { err } = await all.end();
   assert.equal(err.match(/is blind/g)?.length, 1, err);
+});
+
+test('READY does not wait for a namespace that does not exist', async () => {
+  const all = await serve('--netns', NETNS, '--expect', `paris=${FAR}`);
+  // That line and READY=1 have one cause.
+  await all.said('0 up, 1 not');
+  const { status } = await all.fetched('/readyz');
+  assert.equal(status, 503);
+  await all.end();
+});
+
+test('the tunnels of a namespace that is no longer watched are reported as removed', async () => {
+  const all = await serve('--all-netns');
+  await all.ready();
+  const stream = await all.fetched('/api/events?kinds=tunnel');
+  ip('netns', 'add', NETNS);
+  addPoliciesThere();
+  await until(
+    () => all.json('/api/tunnels'),
+    ({ tunnels }) => tunnels.length === 1,
+  );
   ip('netns', 'delete', NETNS);
+  const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
+  let told = '';
+  while (!/"change":"removed".*\n/.test(told)) {
+    told += new TextDecoder().decode((await reader.read()).value);
+  }
+  const removed = told.split('\n').filter((line) => line.includes('"change":"removed"'));
+  assert.equal(removed.length, 1, told);
+  assert(removed[0]?.includes(`"${NETNS}"`), told);
+  await reader.cancel();
+  await all.end();
 });
 
 test('all namespaces, as they come and go: what is expected in one is shown without it', async () => {
@@ -368,19 +415,18 @@ test('all namespaces, as they come and go: what is expected in one is shown with
   });
   const all = await serve('--config', config);
   const paris = { netns: NETNS, tunnel: 'paris' };
-  const other = 'serve-blue';
   const isDown = ({ value }: Awaited<ReturnType<typeof all.metrics>>) =>
     value('xfrm_tunnel_up', paris) === 0 && value('xfrm_watch_blind', { netns: NETNS }) === 1;
   await until(all.metrics, isDown);
   ip('netns', 'add', NETNS);
-  ip('netns', 'add', other);
+  ip('netns', 'add', OTHER);
   await all.ready();
   const names = async () =>
     (await all.json('/api/host')).namespaces.map(({ name }: { name: string | null }) => name);
-  await until(names, (found) => found.includes(other));
+  await until(names, (found) => found.includes(OTHER));
   ip('netns', 'delete', NETNS);
-  ip('netns', 'delete', other);
-  await until(names, (found) => !found.includes(other));
+  ip('netns', 'delete', OTHER);
+  await until(names, (found) => !found.includes(OTHER));
   await until(all.metrics, isDown);
   await all.end();
 });
@@ -516,5 +562,4 @@ test('an unexpected tunnel is named by its ends, in each namespace', async () =>
   const details = await all.json(`/api/tunnels/${encodeURIComponent(tunnels[0].key)}`);
   assert.equal(details.tunnel.netns, NETNS);
   await all.end();
-  ip('netns', 'delete', NETNS);
 });

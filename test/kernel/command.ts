@@ -22,6 +22,9 @@ afterEach(() => {
   running.clear();
 });
 
+/** How long a running command may take to print what it is waited for, in milliseconds. */
+const PATIENCE = 60_000;
+
 /** The command, running, when it has joined its groups. */
 export const start = (...args: string[]) => startBy([program], ...args);
 
@@ -39,18 +42,30 @@ export async function startBy(by: readonly string[], ...args: string[]) {
     err += text;
   });
   const exited = once(child, 'close');
-  while (!err.includes('listening')) {
-    await once(child.stderr as NodeJS.ReadableStream, 'data');
-  }
+  let hasExited = false;
+  const end = exited.then(() => {
+    hasExited = true;
+  });
+  /** Until what was printed holds a text: it fails when the child has exited, and after {@link PATIENCE}. */
+  const until = async (from: NodeJS.ReadableStream, printed: () => string, text: string) => {
+    const late = AbortSignal.timeout(PATIENCE);
+    while (!printed().includes(text)) {
+      if (hasExited || late.aborted) {
+        const why = hasExited ? 'it has exited' : `not within ${PATIENCE} ms`;
+        throw new Error(`'${text}' was not printed: ${why}:\n${out}${err}`);
+      }
+      await Promise.race([once(from, 'data', { signal: late }).catch(() => {}), end]);
+    }
+  };
+  const stderr = child.stderr as NodeJS.ReadableStream;
+  await until(stderr, () => err, 'listening');
   return {
     child,
     /** Until standard output holds a text. */
-    printed: async (text: string) => {
-      while (!out.includes(text)) await once(stdout, 'data');
-    },
+    printed: (text: string) => until(stdout, () => out, text),
     /** Until standard error holds a text. @returns all of it */
     said: async (text: string) => {
-      while (!err.includes(text)) await once(child.stderr as NodeJS.ReadableStream, 'data');
+      await until(stderr, () => err, text);
       return err;
     },
     end: async () => {

@@ -106,8 +106,8 @@ test('a closed host is named by whatever is given it', async () => {
     [() => wire.send(Buffer.alloc(60), 2), /^the wire is closed$/],
   ]);
   assert(closed.closed && !open.closed);
-  // Other hosts are as they were.
-  await kit.moveAddress(open, '192.0.2.99');
+  // Other hosts are usable. (Not their cables to this one, which the kernel removes at some time after.)
+  await open.addAddress('192.0.2.99');
   await assert.rejects(
     kit.waitForEvent(events, 'NEWSA', { timeout: 1 }),
     /\+\d\.\d{3}s closed: no event is recorded from here on$/,
@@ -169,7 +169,11 @@ test('waits', async (t) => {
     [() => any.waitForTunnel(left, 'upp'), /^wanted is .*; did you mean up\?$/],
     [() => any.waitForTunnel(left, 'up', { pear: '192.0.2.2' }), /did you mean peer\?$/],
   ]);
-  t.after(() => delete process.env.NETLINK_XFRM_TIMEOUT);
+  const { NETLINK_XFRM_TIMEOUT } = process.env;
+  t.after(() => {
+    if (NETLINK_XFRM_TIMEOUT === undefined) delete process.env.NETLINK_XFRM_TIMEOUT;
+    else process.env.NETLINK_XFRM_TIMEOUT = NETLINK_XFRM_TIMEOUT;
+  });
   for (const wrong of ['abc', '-1', '0', '1e99']) {
     process.env.NETLINK_XFRM_TIMEOUT = wrong;
     await fail([
@@ -179,6 +183,18 @@ test('waits', async (t) => {
   }
   process.env.NETLINK_XFRM_TIMEOUT = '30';
   await assert.rejects(kit.waitForEvent(events, 'NEWSA'), /within 30 ms/);
+});
+
+test('every kind of event that arrives can be waited for, and no other', async () => {
+  const events = kit.listen(left);
+  for (const kind of ['NEWSA', 'GETDEFAULT', 'MIGRATE_STATE', 'NEWLINK', 'overrun', 'unknown']) {
+    await assert.rejects(any.waitForEvent(events, kind, { timeout: 1 }), /within 1 ms/, kind);
+  }
+  await fail(
+    ['ACQUIRE', 'REPORT', 'NEWAE', 'GETSA'].map(
+      (kind) => [() => any.waitForEvent(events, kind), /^kind is "/] as const,
+    ),
+  );
 });
 
 test('expectations', () =>

@@ -316,13 +316,14 @@ export class Life {
         // Where the kernel compares it: not for transport mode, nor where the template has none; of IPv6 around IPv4 only the
         // first 32 bits, which are the same here.
         if (
-          !(sa.family === 'inet6' && policy.selector?.family === 'inet') &&
           sa.mode !== 'transport' &&
           !ANY.test(sa.saddr ?? '') &&
           isIn(sa) &&
           tunnels.some(
-            ({ dir, templates = [] }) =>
-              dir === 'in' && templates.some((one) => one.saddr === sa.saddr),
+            ({ dir, selector, templates = [] }) =>
+              dir === 'in' &&
+              !(sa.family === 'inet6' && selector?.family === 'inet') &&
+              templates.some((one) => one.saddr === sa.saddr),
           )
         ) {
           this.#reSa(sa, { saddr: stranger(sa.daddr as string) }, 'another source');

@@ -272,12 +272,12 @@ test('a link moved to another namespace has its destination', async () => {
   );
   try {
     const { link } = last(events, 'DELLINK');
-    const there = await other.route.getLink({ name: 't1' });
+    const [there]: Shown[] = JSON.parse((await other.ip('-json link show dev t1')).stdout);
     // The other tests have left ids of namespaces that are gone, or are about to go.
     const [netnsId] = ids().filter((id) => !before.includes(id));
     assert.equal(link.name, 't1');
     assert.equal(link.newNetnsId, netnsId);
-    assert.equal(link.newIndex ?? link.index, there.index);
+    assert.equal(link.newIndex ?? link.index, there?.ifindex);
     assert.equal(last(events, 'NEWNSID').nsid.nsid, netnsId);
     await using client = new RouteClient();
     const { linkNetnsId } = await client.getLink({ name: 't0' });

@@ -48,6 +48,7 @@ test("a socket opened by path or descriptor receives only its namespace's events
 
 test('in its own namespace each port id is free', async () => {
   await using other = await NetworkNamespace.make();
+  // Not NETLINK_ROUTE: the client of `other` has a socket of that protocol, and this process's ID as its port ID there.
   await using here = new NetlinkSocket({ protocol: NETLINK_GENERIC });
   await using there = new NetlinkSocket({ protocol: NETLINK_GENERIC, netns: other.path });
   here.bind();

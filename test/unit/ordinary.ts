@@ -3,17 +3,26 @@
  * limits below 2^32 or none. (generate.ts makes what is allowed; little of that is ordinary.)
  * @module
  */
+import type { DecodeInput } from '../../lib/netlink/event.ts';
 import { type EncodableXfrmMessage, encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
 import type { Random } from './random.ts';
 
-/** Keys are of this letter alone, which no line has. */
-export const KEY_LETTER = 'Q';
-const key = (bytes: number) => new Uint8Array(bytes).fill(KEY_LETTER.charCodeAt(0));
+/** Keys are of the letter Q alone, which no line has. */
+const key = (bytes: number) => new Uint8Array(bytes).fill(0x51);
+/** A part of a key: in hex, as keys are printed, or as text. */
+export const KEY_SHOWN = /(?:51){12}|Q/;
 
 const NONE = 2n ** 64n - 1n;
 const FAMILIES = ['inet', 'inet6'] as const;
 const MODES = ['transport', 'tunnel', 'beet', 'iptfs', 9] as const;
 const PROTOS = ['esp', 'ah', 'comp', 'any', 77] as const;
+
+/** The input of a decoder. The memory ends with the message: what reads beyond it fails. */
+export function inputOf(message: Uint8Array, wall = 1_700_000_000_123): DecodeInput {
+  const bytes = message.slice();
+  const time = { wall, monotonic: 17.25 };
+  return { view: new DataView(bytes.buffer), bytes, time, keys: false };
+}
 
 /** The bytes of one message. */
 export function ordinaryMessage(random: Random): Uint8Array {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toJson } from '../../lib/index.ts';
+import type { TunnelState } from '../../lib/tunnel/tunnel.ts';
 import {
   availability,
   downsOf,
@@ -11,6 +12,7 @@ import {
   ratesOf,
   since,
   spansOf,
+  upTo,
   withRekey,
   withState,
 } from '../../page/history.ts';
@@ -74,6 +76,33 @@ test('a state that existed from the start does not count as a down', () => {
   const only = { ...NO_HISTORY, states: [[NOW - MINUTE, 'down', 'no SAs or policies']] as const };
   assert.deepEqual(downsOf(only, 0, NOW), []);
   assert.equal(availability(only, 0, NOW), 0);
+});
+
+test('a tunnel is down when it passes packets in no direction; available when in both', () => {
+  const states = (...all: TunnelState[]) => ({
+    ...NO_HISTORY,
+    states: all.map((state, i) => [NOW + i * MINUTE, state] as const),
+  });
+  const end = NOW + 4 * MINUTE;
+  const downs = (...all: TunnelState[]) => downsOf(states(...all), NOW, end);
+  assert.deepEqual(downs('up', 'acquiring'), [NOW + MINUTE]);
+  assert.deepEqual(downs('up', 'one-way', 'blocked'), [NOW + 2 * MINUTE]);
+  assert.deepEqual(downs('acquiring', 'blocked', 'one-way', 'up'), []);
+  assert.deepEqual(downs('expiring', 'down', 'one-way', 'orphan'), [
+    NOW + MINUTE,
+    NOW + 3 * MINUTE,
+  ]);
+  assert.equal(availability(states('up', 'acquiring', 'one-way', 'expiring'), NOW, end), 0.5);
+});
+
+test('a history as it was', () => {
+  assert.equal(upTo(history, NOW), history);
+  assert.equal(upTo(NO_HISTORY, NOW), NO_HISTORY);
+  assert.deepEqual(upTo(history, NOW - 4.5 * MINUTE), {
+    states: history.states.slice(0, 2),
+    rekeys: history.rekeys.slice(0, 1),
+    traffic: [],
+  });
 });
 
 test('rates are computed between two samples; a total that decreased has none', () => {
@@ -258,6 +287,32 @@ test('a cached history is not requested again', () => {
   assert.equal(model.missingFrom('paris', NOW - 2 * MINUTE), NOW - 2 * MINUTE);
   model.reset([tunnel({ id: 'paris' })]);
   assert.equal(model.missingFrom('paris', NOW - MINUTE / 2), NOW - MINUTE / 2);
+});
+
+test('histories reach back as far as the longest window, and end with their tunnels', () => {
+  const model = new Model();
+  const paris = tunnel({ id: 'paris' });
+  model.reset([paris]);
+  model.addHistory('paris', { ...history, rekeys: [NOW - 90 * MINUTE, NOW] }, 0, NOW);
+  assert.deepEqual(model.history('paris').rekeys, [NOW]);
+  const rekeyed = { change: 'rekeyed', tunnel: paris, out: [], in: [] };
+  const at = (minutes: number) => ({ time: new Date(NOW + minutes * MINUTE).toISOString() });
+  model.apply(change({ ...rekeyed, ...at(40) }));
+  assert.deepEqual(model.history('paris').rekeys, [NOW, NOW + 40 * MINUTE]);
+  model.apply(change({ ...rekeyed, ...at(70) }));
+  assert.deepEqual(model.history('paris').rekeys, [NOW + 40 * MINUTE, NOW + 70 * MINUTE]);
+  // What a paused page shows stays.
+  model.keepHistories(NOW + 70 * MINUTE);
+  model.apply(change({ ...rekeyed, ...at(140) }));
+  model.apply(change({ change: 'removed', tunnel: paris, ...at(141) }));
+  assert.equal(model.history('paris').rekeys.length, 3);
+  model.keepHistories(undefined);
+  assert.equal(model.history('paris'), NO_HISTORY);
+  model.reset([paris]);
+  model.addHistory('paris', history, NOW - MINUTE, NOW);
+  model.apply(change({ change: 'removed', tunnel: paris }));
+  assert.equal(model.history('paris'), NO_HISTORY);
+  assert.equal(model.missingFrom('paris', NOW - MINUTE), NOW - MINUTE);
 });
 
 test('the badge follows its events', () => {

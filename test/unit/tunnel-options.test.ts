@@ -51,11 +51,15 @@ test('deadlines fire in order, only the latest of each owner', () => {
   const steps = fc.array(fc.tuple(fc.nat(20), fc.oneof(fc.nat(1000), fc.constant(Infinity))));
   fc.assert(
     fc.property(steps, (all) => {
-      const owners = Array.from({ length: 21 }, (_, index) => ({ index }));
-      const deadlines = new Deadlines<{ index: number }>();
+      const owners = Array.from({ length: 21 }, (_, index) => ({
+        index,
+        dueAt: Number.POSITIVE_INFINITY,
+        duePlace: 0,
+      }));
+      const deadlines = new Deadlines<(typeof owners)[number]>();
       const model = new Map<number, number>();
       for (const [index, at] of all) {
-        deadlines.set(owners[index] as { index: number }, at);
+        deadlines.set(owners[index] as (typeof owners)[number], at);
         model.set(index, at);
       }
       const wanted = [...model].filter(([, at]) => at < Infinity);

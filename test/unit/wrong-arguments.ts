@@ -112,12 +112,12 @@ async function complete(call: () => unknown): Promise<void> {
   else if (Symbol.dispose in result) end[Symbol.dispose]?.();
 }
 
-/** Checks every wrong call of something. @returns how many were made */
+/** Checks every wrong call of something. */
 export async function checkCalls(
   name: string,
   args: readonly unknown[],
   call: (...args: unknown[]) => unknown,
-): Promise<number> {
+): Promise<void> {
   const found = new Set<string>();
   let calls = 0;
   const refusal = await complete(() => call(...args)).then(
@@ -129,6 +129,9 @@ export async function checkCalls(
     !/^ERR_(INVALID|OUT|NETLINK_ENCODE|FILTER)/.test(code ?? ''),
     `valid arguments: ${refusal?.stack}`,
   );
+  // As of a method that does not exist.
+  assert(!(refusal instanceof TypeError && code === undefined), refusal);
+  assert(!(refusal instanceof assert.AssertionError), refusal);
   for (const [where, wrong] of wrongCalls(args)) {
     calls++;
     try {
@@ -140,7 +143,6 @@ export async function checkCalls(
   }
   if (found.size > 0)
     assert.fail(`${found.size} of ${calls} calls:\n${[...found].slice(0, 9).join('\n')}`);
-  return calls;
 }
 
 /** A class or a function that a subpath exports. */
