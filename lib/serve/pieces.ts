@@ -1,6 +1,6 @@
 /** Long answers, made and sent piece by piece, so that nothing else has to wait. @module */
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import { constants, createGzip } from 'node:zlib';
 
 /** Bytes written at a time. */
@@ -15,6 +15,18 @@ export const acceptsGzip = (header: string | undefined): boolean =>
   (header ?? '').split(',', 32).some((one) => {
     const [, q = '1'] = /^\s*gzip\s*(?:;\s*q=([\d.]+))?\s*$/i.exec(one) ?? [undefined, '0'];
     return Number(q) > 0;
+  });
+
+/** Writes bytes, which may be overwritten once the promise is fulfilled. */
+const written = (to: Writable, bytes: Uint8Array, gone: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const left = () => reject(gone.reason);
+    gone.addEventListener('abort', left, { once: true });
+    to.write(bytes, (error) => {
+      gone.removeEventListener('abort', left);
+      if (error) reject(error);
+      else resolve();
+    });
   });
 
 /**
@@ -43,35 +55,29 @@ export async function sendPieces(
     gone.abort();
     zip?.destroy();
   });
-  let chunks: Uint8Array[] = [];
-  let text = '';
+  // One buffer for all of it: a megabyte of buffers a response makes the collector run all the time.
+  const chunk = Buffer.allocUnsafeSlow(CHUNK);
   let length = 0;
   let began = performance.now();
-  const taken = () => {
-    if (text !== '') chunks.push(Buffer.from(text));
-    const all = Buffer.concat(chunks);
-    chunks = [];
-    text = '';
-    length = 0;
-    return all;
-  };
   try {
     for (const piece of pieces) {
-      length += piece.length;
-      if (typeof piece === 'string') text += piece;
-      else {
-        if (text !== '') chunks.push(Buffer.from(text));
-        text = '';
-        chunks.push(piece);
+      const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+      for (let from = 0; from < bytes.length; ) {
+        const some = bytes.subarray(from, from + CHUNK - length);
+        chunk.set(some, length);
+        [from, length] = [from + some.length, length + some.length];
+        if (length < CHUNK) continue;
+        // It may be done at once: that is no turn of the event loop.
+        await written(to, chunk, gone.signal);
+        length = 0;
       }
-      if (length >= CHUNK && !to.write(taken())) await once(to, 'drain', { signal: gone.signal });
       if (gone.signal.aborted) return;
       if (performance.now() - began < SLICE) continue;
       await turn();
       began = performance.now();
     }
     if (gone.signal.aborted) return;
-    to.end(taken());
+    to.end(chunk.subarray(0, length));
   } catch (error) {
     // The reader left, or an error that the answer can no longer tell.
     response.destroy();
