@@ -1,6 +1,8 @@
 // The page of `netlink-xfrm serve`, page/, as the three files that the daemon serves: dist/lib/page/.
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
+// They are compressed, as browsers take them.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { root } from './setup.mjs';
 
@@ -22,12 +24,13 @@ const withoutNode = {
 
 /** Writes the page. @returns what esbuild says about its parts */
 export async function bundlePage(folder = join(root, 'dist/lib/page')) {
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: ['page/main.tsx', 'page/page.css'].map((path) => ({ in: path, out: 'page' })),
     outdir: folder,
     entryNames: '[name]',
     bundle: true,
+    write: false,
     minify: true,
     metafile: true,
     format: 'esm',
@@ -41,7 +44,11 @@ export async function bundlePage(folder = join(root, 'dist/lib/page')) {
     logLevel: 'warning',
     plugins: [withoutNode],
   });
-  copyFileSync(join(root, 'page/index.html'), join(folder, 'index.html'));
+  mkdirSync(folder, { recursive: true });
+  const html = { path: 'index.html', contents: readFileSync(join(root, 'page/index.html')) };
+  for (const { path, contents } of [html, ...outputFiles]) {
+    writeFileSync(join(folder, `${basename(path)}.gz`), gzipSync(contents, { level: 9 }));
+  }
   return metafile;
 }
 

@@ -15,7 +15,7 @@ import { root } from './setup.mjs';
 /** Not bundled with the library, which has the numbers inlined; sharing would mean exporting a thousand of them. */
 const CONSTANTS = 'lib/constants';
 /** Entry points of the library, as package.json names them in dist/. */
-const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const { exports, man, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LIBRARY = Object.values(exports)
   .flatMap((path) => /^\.\/dist\/(.+)\.js$/.exec(path)?.[1] ?? [])
   .filter((name) => name !== CONSTANTS);
@@ -31,6 +31,7 @@ const LICENSED = ['commander', 'jsonc-parser', 'picocolors', 'rolldown', ...PAGE
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
+const manual = join(root, man);
 /** Output of tsc for lib/, one file per module, with maps. */
 const modules = join(root, 'build/modules');
 
@@ -164,7 +165,7 @@ const WHOLE = {
   commands: [
     ...['lib/cli/monitor', 'lib/cli/replay'],
     ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
-    ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
+    ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test', 'lib/cli/completion'],
   ],
   // Generated code that only `monitor -o json` runs.
   json: ['lib/cli/printer/json-printer'],
@@ -250,6 +251,16 @@ const withHelpers = (code, helpers) =>
     return `const {${names.replaceAll(' as ', ': ')}} = (() => {${body}return {${object}};})();`;
   });
 
+/** The manual page, from the definitions of the commands. */
+async function writeManual() {
+  const load = (path) => import(pathToFileURL(join(modules, path)).href);
+  const [{ manualPage }, { wholeProgram }] = await Promise.all(
+    ['tools/manual.js', 'lib/cli/subcommands.js'].map(load),
+  );
+  mkdirSync(dirname(manual), { recursive: true });
+  writeFileSync(manual, manualPage(await wholeProgram(), version));
+}
+
 function compile() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   const flags = ['--declarationMap', '--incremental', 'false'];
@@ -299,6 +310,9 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
+/** Modules of which code and declarations say as much: generated ones, and the kernel's numbers. */
+const WITHOUT_SOURCE = /\/(codec|types|xfrm-members|constants)\.ts$/;
+
 /** Not packed, and without maps: nobody steps into the command, its daemon and the lab. */
 const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts']);
 
@@ -312,8 +326,7 @@ function writeSources() {
   const places = new Map();
   for (const entry of readdirSync(join(root, 'lib'), { recursive: true }).sort()) {
     const path = join('lib', entry);
-    // Generated: code and declarations are just as informative.
-    if (!path.endsWith('.ts') || /^(codec|types)\.ts$/.test(basename(path))) continue;
+    if (!path.endsWith('.ts') || WITHOUT_SOURCE.test(path)) continue;
     const file = sourceOf(path);
     if (WITHOUT_TEXT.has(file)) continue;
     const lines = files.get(file) ?? [];
@@ -406,8 +419,14 @@ const ascii = (code) =>
   code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const MAP_COMMENT = /^\/\/# sourceMappingURL=.*\n?/m;
-/** The numbers say as much as their source; declarations of lib/xfrm only re-export. */
-const withoutMap = (fileName) => /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts)$/.test(fileName);
+/**
+ * The numbers say as much as their source, declarations of lib/xfrm only re-export, and the other chunks are the
+ * command's, apart from a few modules of the library that only the command loads.
+ */
+const withoutMap = (fileName) =>
+  /^lib\/(constants\.(js|d\.ts)|xfrm\.d\.ts|chunks\/(commands|lists|serve|json)-.*)$/.test(
+    fileName,
+  );
 
 function writeLicenses() {
   const texts = LICENSED.map((name) => {
@@ -418,7 +437,7 @@ function writeLicenses() {
   writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));
 }
 
-/** Fills dist/ and src/, after emptying them. */
+/** Fills dist/ and src/, after emptying them, and writes the manual page. */
 export async function bundle() {
   rmSync(dist, { recursive: true, force: true });
   rmSync(modules, { recursive: true, force: true });
@@ -444,6 +463,7 @@ export async function bundle() {
     writeFileSync(`${path}.map`, JSON.stringify(rewritten));
   }
   await bundlePage();
+  await writeManual();
   writeLicenses();
   rmSync(modules, { recursive: true });
 }

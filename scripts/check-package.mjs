@@ -81,7 +81,7 @@ export function checkPackage(folder, packed) {
   const files = entries.filter((path) => statSync(join(folder, path)).isFile());
   // npm would add an install script: node-gyp rebuild.
   for (const path of files) if (/^[^/]+\.gyp$/.test(path)) wrong.push(`${path} is at the root`);
-  for (const path of [...paths(manifest.exports), ...paths(manifest.bin)]) {
+  for (const path of [...[manifest.exports, manifest.bin, manifest.man].flatMap(paths)]) {
     if (!path.includes('*') && !existsSync(join(folder, path))) wrong.push(`${path} is missing`);
     const declarations = path.replace(/\.js$/, '.d.ts');
     if (path.startsWith('./dist/') && !existsSync(join(folder, declarations)))
@@ -94,6 +94,7 @@ export function checkPackage(folder, packed) {
     'native/binding.gyp',
     'dist/lib/LICENSES.txt',
     'src/index.ts',
+    'src/addon.cc',
   ]) {
     if (!existsSync(join(folder, path))) wrong.push(`${path} is missing`);
   }
@@ -101,7 +102,7 @@ export function checkPackage(folder, packed) {
     wrong.push(...checkImports(folder, path, manifest));
   }
   // All of these are reachable through the code's maps, except the one that only re-exports.
-  const unmapped = new Set(files.filter((name) => /^src\/(?!index\.ts)/.test(name)));
+  const unmapped = new Set(files.filter((name) => /^src\/(?!index\.ts).*\.ts$/.test(name)));
   for (const path of files.filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))) {
     const [, map] =
       /# sourceMappingURL=(.+)\n*$/.exec(readFileSync(join(folder, path), 'utf8')) ?? [];

@@ -1,6 +1,6 @@
 // npm run prebuilds: builds the native addon into prebuilds/ for every system that the package supports.
 // One toolchain builds all of them: zig, a clang with C and C++ libraries for each target, installed
-// as an npm package (toolchain). Sources and settings are read from native/binding.gyp.
+// as an npm package (toolchain). Settings are read from native/binding.gyp.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -50,7 +50,8 @@ function build(target) {
   if (modified(output) > newest) return;
   console.error(`building the addon for ${target} …`);
   mkdirSync(join(root, 'prebuilds', target), { recursive: true });
-  const { sources, defines, cflags_cc } = recipe();
+  const { defines, cflags_cc } = recipe();
+  const sources = readdirSync(native).filter((name) => name.endsWith('.cc'));
   const headers = headersBesideNode();
   if (headers === undefined) throw new Error(`no headers beside ${process.execPath}`);
   const api = dirname(createRequire(import.meta.url).resolve('node-addon-api/package.json'));

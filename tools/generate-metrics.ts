@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Metric, sampleName, TUNNEL_LABELS } from '../lib/metrics/metric.ts';
 import { NAMESPACE_METRICS, SERVE_METRICS, TUNNEL_METRICS } from '../lib/metrics/table.ts';
+import { XFRM_STAT_COUNTERS } from '../lib/monitor/xfrm-stat-counters.ts';
 import { dashboardText } from './dashboard.ts';
 
 const list = (words: readonly string[]) => words.map((word) => `\`${word}\``).join(', ');
@@ -20,6 +21,11 @@ const row = (metric: Metric) => {
 
 const table = (metrics: readonly Metric[]) =>
   `| metric | type | labels | meaning |\n|---|---|---|---|\n${metrics.map(row).join('\n')}\n`;
+
+const counters = () =>
+  Object.entries(XFRM_STAT_COUNTERS)
+    .map(([name, { meaning, cause }]) => `| \`${name}\` | ${meaning} | ${cause} |\n`)
+    .join('');
 
 /** The text of docs/metrics.md. */
 export const documentText = (): string => `# Metrics of \`netlink-xfrm serve\`
@@ -46,6 +52,15 @@ ${table(TUNNEL_METRICS)}
 Labels: \`netns\` and those in the table.
 
 ${table(NAMESPACE_METRICS)}
+### Counters of \`xfrm_stat\`
+
+The label \`counter\` of \`xfrm_stat_packets_total\` is the kernel's name. Each packet counted was dropped.
+A newer kernel may have counters that are not listed here. [\`netlink-xfrm stat\`](command.md#stat) shows
+them with what to look at, and [troubleshooting](troubleshooting.md) starts from symptoms.
+
+| counter | meaning | usual cause |
+|---|---|---|
+${counters()}
 ## The daemon
 
 ${table(SERVE_METRICS)}`;

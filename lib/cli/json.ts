@@ -7,6 +7,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import type { Totals } from './events/summary.ts';
+import type { CounterMoveRecord, CounterRecord } from './stat/counter-text.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
 
 /** A network namespace was added or removed while listening. */
@@ -18,6 +19,27 @@ export interface NamespaceRecord {
   readonly error?: string;
 }
 
+/** What a recording says about itself, between its events. */
+export interface RecordingNotice {
+  readonly kind: 'recording';
+  readonly what:
+    | 'started'
+    | 'resumed'
+    | 'ended'
+    | 'clock-set'
+    | 'unwritten'
+    | 'unreadable'
+    | 'namespace-added'
+    | 'namespace-removed';
+  /** In words. */
+  readonly text: string;
+  /** Bytes that are missing. */
+  readonly bytes?: number;
+  /** Milliseconds by which the clock was set. */
+  readonly by?: number;
+  readonly time: EventTime;
+}
+
 /** The content of a line. */
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
@@ -27,11 +49,14 @@ export type JsonRecord = { readonly time: EventTime } & (
   /** All existing entries have been listed; what follows are changes. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
+  | RecordingNotice
   | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }
   /** A warning about the host, in a list of tunnels. */
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
   | JsonChange
   | CheckRecord
+  | CounterRecord
+  | CounterMoveRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

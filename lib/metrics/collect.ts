@@ -46,8 +46,13 @@ function follow(monitor: MetricsMonitor, limit: number): () => readonly MetricsS
       if (one === undefined || known?.monitor === one) continue;
       const source = known ?? new MetricsSource(label, limit);
       sources.set(label, source);
+      // Another monitor of the label may have replaced one that is still closing.
+      const end = (ended: TunnelMonitor) => {
+        if (source.monitor === ended) source.detach('no longer watched');
+      };
+      if (source.monitor) end(source.monitor);
       source.attach(one);
-      one.once('close', () => source.detach('no longer watched'));
+      one.once('close', () => end(one));
     }
     return [...sources.values()];
   };
@@ -58,8 +63,9 @@ function follow(monitor: MetricsMonitor, limit: number): () => readonly MetricsS
 
 /**
  * The metrics of a monitor's tunnels and namespaces, as `netlink-xfrm serve` has them (docs/serve.md).
- * Counters count from the first call for a monitor on, and never go back. They are as old as the monitor's last reading of the counters; call `refresh()`
- * first for newer ones.
+ * Counters count from the first call for a monitor on, and never go back: a namespace that is no
+ * longer watched keeps its series for as long as the monitor exists. Values are as old as the
+ * monitor's last reading of the counters; call `refresh()` first for newer ones.
  *
  * @throws TypeError or RangeError for an invalid argument
  * @example

@@ -38,22 +38,12 @@ const joined = (...texts: readonly string[]) => {
   return text === '' ? '' : `{${text}}`;
 };
 
-/** Infinity is written in another way than JavaScript's; nothing here is. */
-const number = (value: number): string =>
-  value === Number.POSITIVE_INFINITY
-    ? '+Inf'
-    : value === Number.NEGATIVE_INFINITY
-      ? '-Inf'
-      : `${value}`;
-
 /** The lines before a metric's values. */
 function head(metric: Metric, format: TextFormat): string {
   const { name, type, unit, help } = metric;
   if (format === 'openmetrics') {
-    const text = `# TYPE ${name} ${type}\n# HELP ${name} ${escaped(help)}\n`;
-    return unit === undefined
-      ? text
-      : `# TYPE ${name} ${type}\n# UNIT ${name} ${unit}\n# HELP ${name} ${escaped(help)}\n`;
+    const unitLine = unit === undefined ? '' : `# UNIT ${name} ${unit}\n`;
+    return `# TYPE ${name} ${type}\n${unitLine}# HELP ${name} ${escaped(help)}\n`;
   }
   const sample = sampleName(metric);
   const plain = escaped(help, /[\\\n]/g);
@@ -69,7 +59,7 @@ export function* familyText(
   let text = '';
   const name = sampleName(metric);
   for (const { labels, value } of samples) {
-    text += `${name}${joined(labelText(labels))} ${number(value)}\n`;
+    text += `${name}${joined(labelText(labels))} ${value}\n`;
   }
   if (text !== '') yield head(metric, format) + text;
 }

@@ -4,6 +4,7 @@ import { sequenceUsed, share } from '../tunnel/sa-limits.ts';
 import { isUpState, type TrafficDirection, TUNNEL_STATES } from '../tunnel/tunnel.ts';
 import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
+import { formatMark } from '../xfrm/text.ts';
 import {
   GAPS,
   type Labels,
@@ -61,13 +62,12 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     more(tunnel) {
       const marked = tunnel?.mark.out ?? tunnel?.mark.in;
       const id = tunnel?.ifId.out ?? tunnel?.ifId.in;
-      const hex = (value: number) => `0x${value.toString(16)}`;
       return {
         local: tunnel?.local ?? '',
         remote: tunnel?.remote ?? '',
         reqid: tunnel?.reqid === undefined ? '' : String(tunnel.reqid),
-        if_id: id ? hex(id) : '',
-        mark: marked ? `${hex(marked.value)}/${hex(marked.mask)}` : '',
+        if_id: id ? `0x${id.toString(16)}` : '',
+        mark: marked ? formatMark(marked) : '',
         mode: String(tunnel?.mode ?? ''),
         protocol: String(tunnel?.protocol ?? ''),
         encap: String(tunnel?.encap?.type ?? ''),

@@ -1,5 +1,6 @@
 /** The series of a namespace's tunnels: which name each has, and its totals. @module */
 import type { StateEntry } from '../monitor/xfrm-views.ts';
+import { labelText } from '../tunnel/sa-group.ts';
 import type { Tunnel, TunnelState } from '../tunnel/tunnel.ts';
 import type { TunnelDownReason } from '../tunnel/tunnel-changes.ts';
 import { countsOf, type SaCounts, TunnelTotals } from './tunnel-totals.ts';
@@ -151,7 +152,9 @@ export class TunnelBook {
   readonly others: TunnelSeries;
   /** Whether tunnels that are new here were there before: nobody watched. */
   #unwatched = true;
-  /** Those tunnels. */
+  /** Whether a monitor was read as a whole: tunnels beyond the limit are not saved one by one. */
+  #opened = false;
+  /** The tunnels beyond the limit, by id. */
   readonly #unlabelled = new Map<string, TunnelSeries>();
 
   constructor(limit: number, now: number) {
@@ -232,6 +235,7 @@ export class TunnelBook {
   /** After a monitor was opened: those that it does not know are gone. */
   retain(ids: ReadonlySet<string>): void {
     this.#unwatched = false;
+    this.#opened = true;
     this.#all = undefined;
     for (const [id, series] of this.#byId) if (!series.current && !ids.has(id)) this.remove(id);
     for (const [label, { current }] of this.#byLabel) if (!current) this.#byLabel.delete(label);
@@ -264,7 +268,7 @@ export class TunnelBook {
       series = new TunnelSeries(tunnel.id, this.others.countingSince);
       this.#unlabelled.set(tunnel.id, series);
     }
-    if (this.#unwatched && series.isNew) series.begin(tunnel);
+    if (!this.#opened && series.isNew) series.begin(tunnel);
     else series.read(tunnel);
     this.others.totals.include(series.totals);
     series.totals.reset();
@@ -304,10 +308,7 @@ function saved(series: TunnelSeries): SavedSeries {
 
 /** The endpoints, with the mark and the interface id. */
 function endsOf({ local = 'any', remote = 'any', mark, ifId }: Tunnel): string {
-  const marked = mark.out ?? mark.in;
-  const text = marked ? ` mark 0x${marked.value.toString(16)}/0x${marked.mask.toString(16)}` : '';
-  const id = ifId.out ?? ifId.in;
-  return `${local} > ${remote}${text}${id ? ` if_id 0x${id.toString(16)}` : ''}`;
+  return `${local} > ${remote}${labelText(mark.out ?? mark.in, ifId.out ?? ifId.in)}`;
 }
 
 /** What the tunnel may be called, the best first. */

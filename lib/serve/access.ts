@@ -1,6 +1,6 @@
 /** Who may read: a token, compared so that its content does not show in the time it takes. @module */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { readSmallFile } from './config.ts';
+import { readSmallFile } from '../base/small-file.ts';
 
 /** Bytes of a token file. */
 const LARGEST = 4096;

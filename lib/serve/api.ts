@@ -59,15 +59,14 @@ export function* tunnelsJson(
   netns: string | null | undefined,
 ): Generator<string, undefined> {
   const all = watched(service, netns).flatMap((one) =>
-    Array.from(one.tunnels, (tunnel) => ({ one, tunnel })),
+    [...one.tunnels].filter((tunnel) => filter.matches(tunnel)).map((tunnel) => ({ one, tunnel })),
   );
   all.sort((a, b) => worstTunnelFirst(a.tunnel, b.tunnel));
   yield `{"at":${Date.now()},"event":${service.log.last},"tunnels":[`;
   let comma = '';
   for (const { one, tunnel } of all) {
-    const passes = filter.matches(tunnel);
-    yield passes ? `${comma}{${tunnelText(one, tunnel)}}` : '';
-    if (passes) comma = ',';
+    yield `${comma}{${tunnelText(one, tunnel)}}`;
+    comma = ',';
   }
   yield ']}';
 }

@@ -1,7 +1,7 @@
 /** The certificate and key of the daemon, checked before they are used. @module */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { readSmallFile } from './config.ts';
+import { readSmallFile } from '../base/small-file.ts';
 import type { Credentials } from './http-server.ts';
 
 /** Bytes of a certificate chain or a key. */

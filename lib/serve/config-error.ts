@@ -1,5 +1,6 @@
 /** A mistake in the configuration, with its line and column. @module */
 import { findNodeAtLocation, type Node } from 'jsonc-parser';
+import { mayHoldKey } from '../base/shown.ts';
 import { printable } from '../wire/text.ts';
 
 /** Members of objects by name, and of arrays by number. */
@@ -9,13 +10,16 @@ export type Path = readonly (string | number)[];
 export class ConfigError extends Error {
   readonly code = 'ERR_CONFIG';
 
-  constructor(file: string, text: string, offset: number, reason: string) {
+  /** @param showsLine whether the message has the line, unless that may hold a secret */
+  constructor(file: string, text: string, offset: number, reason: string, showsLine = true) {
     const before = text.slice(0, offset).split('\n');
     const line = before.length;
     const column = (before.at(-1) ?? '').length + 1;
-    const shown = printable((text.split('\n')[line - 1] ?? '').slice(0, 200));
+    const all = text.split('\n')[line - 1] ?? '';
+    const shown = printable(all.slice(0, 200));
     const lead = printable((before.at(-1) ?? '').slice(0, 200)).length;
-    const caret = lead < 200 ? `\n  ${shown}\n  ${' '.repeat(lead)}^` : '';
+    const caret =
+      showsLine && lead < 200 && !mayHoldKey(all) ? `\n  ${shown}\n  ${' '.repeat(lead)}^` : '';
     super(`${printable(file)}:${line}:${column}: ${reason}${caret}`);
     this.name = 'ConfigError';
   }

@@ -1,11 +1,17 @@
 /** The configuration of the daemon: a JSON file (schema/serve-1.json), checked. @module */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { getNodeValue, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
 import { parseDuration } from '../base/duration.ts';
+import { instead } from '../base/nearest.ts';
 import { shown } from '../base/shown.ts';
+import { readSmallFile } from '../base/small-file.ts';
 import { OTHER } from '../metrics/tunnel-series.ts';
 import { checkedOne, type ExpectedTunnel } from '../tunnel/expected.ts';
-import { checkedThresholds, THRESHOLDS, type TunnelThresholds } from '../tunnel/thresholds.ts';
+import {
+  checkedThresholds,
+  NUMBERS,
+  THRESHOLDS,
+  type TunnelThresholds,
+} from '../tunnel/thresholds.ts';
 import { ConfigError, offsetOf, type Path } from './config-error.ts';
 import { type ListenAddress, parseListen } from './listen-address.ts';
 
@@ -118,8 +124,8 @@ function object(value: unknown, path: Path, names: readonly string[]): Record<st
   }
   for (const name of Object.keys(value)) {
     if (names.includes(name)) continue;
-    const known = names.filter((one) => one !== '$schema').join(', ');
-    const reason = `unknown member ${JSON.stringify(name)}: expected one of ${known}`;
+    const known = names.filter((one) => one !== '$schema');
+    const reason = `unknown member ${shown(name)}: ${instead(name, known, 'members')}`;
     throw new Wrong([...path, name], reason, true);
   }
   return value as Record<string, unknown>;
@@ -127,6 +133,12 @@ function object(value: unknown, path: Path, names: readonly string[]): Record<st
 
 /** The longest name, which becomes a label. */
 const LONGEST_NAME = 200;
+
+/** Why a tunnel cannot have a name: it would be taken for something else, or is too long. */
+function wrongName(name: string): string | undefined {
+  if (name !== OTHER && !name.startsWith('netns/') && name.length <= LONGEST_NAME) return undefined;
+  return `must have at most ${LONGEST_NAME} characters, not be "${OTHER}", and not begin with "netns/"; found ${shown(name)}`;
+}
 
 const tunnel: Check<ExpectedSomewhere> = (value, path) => {
   const { netns, ...rest } = object(value, path, [
@@ -149,15 +161,10 @@ const tunnel: Check<ExpectedSomewhere> = (value, path) => {
     throw new Wrong(member === undefined ? path : [...path, member], reason);
   }
   const { name = '' } = checked;
-  if (name === OTHER || name.startsWith('netns/') || name.length > LONGEST_NAME) {
-    const reason = `must have at most ${LONGEST_NAME} characters, not be "${OTHER}", and not begin with "netns/"`;
-    throw new Wrong([...path, 'name'], `${nameOf(path)}.name ${reason}; found ${shown(name)}`);
-  }
+  const reason = wrongName(name);
+  if (reason !== undefined) throw new Wrong([...path, 'name'], `${nameOf(path)}.name ${reason}`);
   return { ...checked, ...(where !== undefined && { netns: where }) };
 };
-
-/** Thresholds that are numbers; the others are durations. */
-const NUMBERS = new Set(['pile', 'sequence', 'lifetime', 'acquires', 'mappings', 'leak']);
 
 const thresholds: Check<Partial<TunnelThresholds>> = (value, path) => {
   const given = object(value, path, Object.keys(THRESHOLDS));
@@ -231,6 +238,15 @@ export function parseConfig(json: string, file: string): Partial<ServeConfig> {
   const source = json.replace(/^\uFEFF/, '');
   const root = parseTree(source, errors, options);
   const [first] = errors;
+  const start = source.search(/\S|$/);
+  if (source[start] !== '{') {
+    // Another file, by mistake: it may hold a secret, so nothing of it is shown.
+    const reason =
+      first || root === undefined
+        ? 'invalid JSON: expected an object, which begins with {'
+        : `the configuration must be an object; found a JSON ${root.type}`;
+    throw new ConfigError(file, source, start, reason, false);
+  }
   if (first) {
     const reason = printParseErrorCode(first.error).replace(
       /\B[A-Z]/g,
@@ -260,12 +276,14 @@ export function parseConfig(json: string, file: string): Partial<ServeConfig> {
 export const homeOf = ({ netns }: ServeConfig, tunnel: ExpectedSomewhere): string | null =>
   tunnel.netns ?? netns[0] ?? null;
 
-/** @throws an Error if two tunnels expected in one namespace have the same name */
+/** @throws an Error if a tunnel cannot have its name, or two in one namespace have the same */
 export function checkNames(config: ServeConfig): void {
   const taken = new Set<string>();
   for (const tunnel of config.expected) {
     // Without a name it gets one from its ends.
     if (tunnel.name === undefined) continue;
+    const reason = wrongName(tunnel.name);
+    if (reason !== undefined) throw new Error(`expected: a name ${reason}`);
     const home = homeOf(config, tunnel);
     const key = JSON.stringify([home, tunnel.name]);
     const name = JSON.stringify(tunnel.name);
@@ -285,31 +303,4 @@ const LARGEST = 16 * 2 ** 20;
  */
 export function readConfig(path: string): Partial<ServeConfig> {
   return parseConfig(readSmallFile(path, LARGEST), path);
-}
-
-/** Reads a regular file. @throws an Error that names it, and says what is wrong */
-export function readSmallFile(
-  path: string,
-  largest: number,
-  refused: (mode: number) => string | undefined = () => undefined,
-): string {
-  try {
-    // Opening a FIFO would block until someone writes to it.
-    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const stat = fstatSync(file);
-      if (!stat.isFile()) throw new Error('not a regular file');
-      if (stat.size > largest) throw new Error(`larger than ${largest} bytes`);
-      const why = refused(stat.mode);
-      if (why !== undefined) throw new Error(why);
-      return readFileSync(file, 'utf8');
-    } finally {
-      closeSync(file);
-    }
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason =
-      code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
-    throw Object.assign(new Error(`${path}: ${reason}`), { code: 'ERR_FILE' });
-  }
 }

@@ -105,17 +105,16 @@ export class Daemon {
     const failures = this.#service.namespaces.map(({ failure }) => failure);
     if (failures.length > 0 && failures.every(isHopeless)) throw failures[0];
     if (this.#stateFile) this.#saving = setInterval(() => this.#save(), SAVE).unref();
-    const { blind } = this.#service;
-    if (blind.length === 0) this.lifeCycle.emit('ready');
-    else {
-      // It is ready once it sees everything.
-      const look = () => {
-        if (this.#service.blind.length > 0) return;
-        this.lifeCycle.off('watch', look);
-        this.lifeCycle.emit('ready');
-      };
-      this.lifeCycle.on('watch', look);
-    }
+    // Ready once every namespace that exists is synced. One that does not exist may never come, and a
+    // service manager would end a service that is not ready in time. Each change of what is watched is
+    // told by a notice, also that a namespace is no longer watched.
+    const look = () => {
+      if (this.#service.blind.some(({ isAbsent }) => !isAbsent)) return;
+      this.lifeCycle.off('notice', look);
+      this.lifeCycle.emit('ready');
+    };
+    this.lifeCycle.on('notice', look);
+    look();
     return this.#address;
   }
 

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Token } from './access.ts';
 import { isHostAllowed, type ListenAddress } from './listen-address.ts';
 
@@ -166,9 +167,15 @@ export class HttpServer {
   }
 
   #malformed(error: NodeJS.ErrnoException, socket: Socket): void {
-    const timedOut = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+    const timedOut =
+      error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT';
     if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
       this.#hooks.refused(timedOut ? 'timeout' : 'malformed', socket.remoteAddress);
+    }
+    // Before the end of a handshake nothing can be written, so destroySoon() would wait for ever.
+    if ((socket as TLSSocket & { secureConnecting?: boolean }).secureConnecting) {
+      socket.destroy();
+      return;
     }
     if (socket.writable) {
       const status =
@@ -185,9 +192,17 @@ export class HttpServer {
   #request(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const connection = this.#connectionOf(socket);
-    if (connection) connection.busy++;
+    // One request at a time: Node emits no `close` for a response queued behind another when their
+    // connection ends, so whatever is counted for it would never be given back. Clients that
+    // pipeline send again what was not answered (RFC 9112, 9.3.2).
+    if (connection === undefined || connection.busy > 0) {
+      if (connection) this.#hooks.refused('busy', socket.remoteAddress);
+      socket.destroy();
+      return;
+    }
+    connection.busy++;
     response.on('close', () => {
-      if (connection) connection.busy--;
+      connection.busy--;
       this.#hooks.answered(response.statusCode);
     });
     response.on('error', () => {});

@@ -15,7 +15,7 @@ export interface Notice {
 }
 
 /**
- * - `ready`: the first sync of every namespace that can be watched is done, and it listens
+ * - `ready`: the first sync of every namespace that exists is done, and it listens
  * - `reloading`, `reloaded`: the configuration is read again
  * - `stopping`: it will end
  * - `watch`: a namespace is synced, repairing or blind

@@ -1,13 +1,13 @@
 /** The files of the web page, page/, as scripts/bundle-page.mjs makes them. @module */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync } from 'node:zlib';
 import { once } from '../base/once.ts';
 
 export interface PageFile {
   readonly type: string;
-  readonly body: Uint8Array;
   readonly gzipped: Uint8Array;
+  readonly body: Uint8Array;
 }
 
 /** Also in the package, whose chunks are as far down as this module. */
@@ -15,8 +15,8 @@ const FOLDER = join(import.meta.dirname, '../page');
 
 const file = (name: string, type: string) =>
   once((): PageFile => {
-    const body = readFileSync(join(FOLDER, name));
-    return { type: `${type}; charset=utf-8`, body, gzipped: gzipSync(body) };
+    const gzipped = readFileSync(join(FOLDER, `${name}.gz`));
+    return { type: `${type}; charset=utf-8`, gzipped, body: gunzipSync(gzipped) };
   });
 
 const FILES: ReadonlyMap<string, () => PageFile> = new Map([

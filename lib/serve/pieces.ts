@@ -2,11 +2,14 @@
 import type { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import { constants, createGzip } from 'node:zlib';
+import type { CutOff } from './event-streams.ts';
 
 /** Bytes written at a time. */
 const CHUNK = 128 * 1024;
 /** Milliseconds of work before others get a turn. */
 const SLICE = 8;
+/** Milliseconds for an answer as a whole: a reader that takes a little now and then would keep it. */
+const WHOLE = 60_000;
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -17,27 +20,36 @@ export const acceptsGzip = (header: string | undefined): boolean =>
     return Number(q) > 0;
   });
 
-/** Writes bytes, which may be overwritten once the promise is fulfilled. */
-const written = (to: Writable, bytes: Uint8Array, gone: AbortSignal): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const left = () => reject(gone.reason);
-    gone.addEventListener('abort', left, { once: true });
+/**
+ * Writes bytes, which may be overwritten once the promise is fulfilled.
+ *
+ * @param gone aborted if they cannot be written; if it is aborted, the promise is fulfilled too
+ */
+const written = (to: Writable, bytes: Uint8Array, gone: AbortController): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      gone.signal.removeEventListener('abort', done);
+      resolve();
+    };
+    gone.signal.addEventListener('abort', done);
     to.write(bytes, (error) => {
-      gone.removeEventListener('abort', left);
-      if (error) reject(error);
-      else resolve();
+      if (error) gone.abort();
+      done();
     });
   });
 
 /**
  * Sends pieces of text, which are made while they are sent. A reader that is slow makes them be
- * made slower; one that leaves ends it.
+ * made slower; one that leaves, or takes more than a minute, ends it.
+ *
+ * @param cut called if the reader took too long
  */
 export async function sendPieces(
   response: ServerResponse,
   type: string,
   pieces: Iterable<string | Uint8Array>,
   gzip: boolean,
+  cut: (why: CutOff) => void,
 ): Promise<void> {
   response.setHeader('content-type', type);
   response.setHeader('vary', 'accept, accept-encoding');
@@ -51,11 +63,16 @@ export async function sendPieces(
   zip?.pipe(response);
   const to = zip ?? response;
   const gone = new AbortController();
+  const overdue = setTimeout(() => {
+    cut('slow-reader');
+    response.destroy();
+  }, WHOLE).unref();
   response.on('close', () => {
+    clearTimeout(overdue);
     gone.abort();
     zip?.destroy();
   });
-  // One buffer for all of it: a megabyte of buffers a response makes the collector run all the time.
+  // One buffer for all of it: buffers for each piece make the collector run all the time.
   const chunk = Buffer.allocUnsafeSlow(CHUNK);
   let length = 0;
   let began = performance.now();
@@ -68,7 +85,8 @@ export async function sendPieces(
         [from, length] = [from + some.length, length + some.length];
         if (length < CHUNK) continue;
         // It may be done at once: that is no turn of the event loop.
-        await written(to, chunk, gone.signal);
+        await written(to, chunk, gone);
+        if (gone.signal.aborted) return;
         length = 0;
       }
       if (gone.signal.aborted) return;
@@ -79,8 +97,8 @@ export async function sendPieces(
     if (gone.signal.aborted) return;
     to.end(chunk.subarray(0, length));
   } catch (error) {
-    // The reader left, or an error that the answer can no longer tell.
+    // The answer can no longer tell it.
     response.destroy();
-    if ((error as Error).name !== 'AbortError') throw error;
+    throw error;
   }
 }

@@ -140,11 +140,12 @@ export class Routes {
     const tunnels = tunnelFilterOf(terms, ofKernel ? 'events' : 'changes');
     const wanted = { kinds, netns: netnsOf(named), tunnels };
     const header = request.headers['last-event-id'];
-    const asked = typeof header === 'string' && header !== '' ? header : named.get('since');
+    const resumed =
+      typeof header === 'string' && header !== ''
+        ? numberOf('Last-Event-ID', header)
+        : numberOf('since', named.get('since'));
     const last = numberOf('last', named.get('last'));
-    const from =
-      numberOf('Last-Event-ID', asked) ??
-      (last === undefined ? undefined : this.#service.log.beforeLast(last));
+    const from = resumed ?? (last === undefined ? undefined : this.#service.log.beforeLast(last));
     if (this.streams.size >= this.#service.config.eventStreams) {
       response.setHeader('retry-after', '10');
       response.shouldKeepAlive = false;
@@ -179,7 +180,7 @@ export class Routes {
     }
     this.#busy++;
     const gzip = acceptsGzip(request.headers['accept-encoding'] as string | undefined);
-    sendPieces(response, type, pieces, gzip)
+    sendPieces(response, type, pieces, gzip, this.#refused)
       .catch((error: Error) => {
         const text = `an answer could not be made: ${error.message}`;
         this.#service.lifeCycle.notice('error', 'answer-failed', text);

@@ -8,10 +8,13 @@ import { homeOf, type ServeConfig } from './config.ts';
 import { EventLog } from './event-log.ts';
 import type { LifeCycle } from './life-cycle.ts';
 import type { SavedState } from './state-file.ts';
+import { changesBetween } from './unwatched.ts';
 import { type Surroundings, WatchedNamespace } from './watched-namespace.ts';
 
 /** Milliseconds in which the counters are read in any case, unless something hangs. */
 const OVERDUE = 60_000;
+/** The most namespaces that are kept in the saved state without being watched again. */
+const UNSEEN = 1000;
 
 export class Service {
   readonly lifeCycle: LifeCycle;
@@ -22,7 +25,7 @@ export class Service {
   readonly #pathOf: (name: string) => NetnsReference;
   #named: NamespaceWatch | undefined;
   #config: ServeConfig;
-  readonly #closing: Promise<unknown>[] = [];
+  readonly #closing = new Set<Promise<void>>();
   /** Of namespaces that were not watched so far. */
   #saved: SavedState = { namespaces: new Map(), isLast: true };
 
@@ -58,7 +61,9 @@ export class Service {
       source.update();
       return [name, source.tunnels.save()] as const;
     });
-    return { namespaces: new Map([...this.#saved.namespaces, ...all]), isLast };
+    // In the order in which they were saved: the first have been away for the longest time.
+    const unseen = [...this.#saved.namespaces].slice(-UNSEEN);
+    return { namespaces: new Map([...unseen, ...all]), isLast };
   }
 
   /** Takes up what was saved, before it begins to watch. */
@@ -72,7 +77,7 @@ export class Service {
     await Promise.all(this.namespaces.map(({ tried }) => tried));
   }
 
-  /** Whether every namespace was synced once, and none is blind now. */
+  /** The namespaces that nobody watches now, or whose repair takes too long. */
   get blind(): WatchedNamespace[] {
     return this.namespaces.filter(({ state }) => state.state === 'blind');
   }
@@ -171,7 +176,11 @@ export class Service {
     const namespace = this.#namespaces.get(name);
     if (namespace === undefined) return;
     this.#namespaces.delete(name);
-    this.#closing.push(namespace.close());
+    const tunnels = [...namespace.shown];
+    const closing = namespace.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+    for (const change of changesBetween(tunnels, []))
+      this.log.add(name, { kind: 'tunnel', change });
     this.lifeCycle.notice(
       'info',
       'namespace-removed',

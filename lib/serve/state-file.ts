@@ -60,7 +60,8 @@ export class StateFile {
     try {
       // Told now, not when the first write fails.
       this.#make();
-      closeSync(openSync(`${this.#path}.tmp`, 'w', 0o600));
+      // Not 'w': another daemon may be writing the file.
+      closeSync(openSync(`${this.#path}.tmp`, 'a', 0o600));
     } catch (error) {
       if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }

@@ -46,7 +46,8 @@ export class WatchedNamespace {
   readonly #around: Surroundings;
   readonly #ended = new AbortController();
   #expected: readonly ExpectedTunnel[];
-  #told: WatchState | undefined;
+  /** Its state when that was last logged, and whether it existed. */
+  #told: string | undefined;
   #running: Promise<void> | undefined;
   /** Called when the first attempt to open a monitor is over. */
   #tried = () => {};
@@ -84,6 +85,16 @@ export class WatchedNamespace {
   /** Its tunnels, as far as anything is known about them. */
   get tunnels(): Iterable<Tunnel> {
     return this.monitor?.tunnels ?? this.#absent;
+  }
+
+  /** What clients were told last of its tunnels. */
+  get shown(): Iterable<Tunnel> {
+    return this.#shown ?? this.tunnels;
+  }
+
+  /** Whether it does not exist. */
+  get isAbsent(): boolean {
+    return this.#isAbsent;
   }
 
   tunnel(id: string): Tunnel | undefined {
@@ -186,7 +197,7 @@ export class WatchedNamespace {
   #attach(monitor: TunnelMonitor): void {
     const { log } = this.#around;
     // The list may have changed while it was being opened.
-    if (this.#expected !== undefined) monitor.setExpected(this.#expected);
+    monitor.setExpected(this.#expected);
     this.source.attach(monitor);
     this.#isAbsent = false;
     this.#absent = [];
@@ -202,6 +213,8 @@ export class WatchedNamespace {
   }
 
   #changed(change: TunnelChange): void {
+    // All its tunnels were reported as removed when it was closed.
+    if (this.#ended.signal.aborted) return;
     const { log, lifeCycle } = this.#around;
     const notice = noticeOf(change, this.name);
     if (notice) lifeCycle.emit('notice', notice);
@@ -249,8 +262,9 @@ export class WatchedNamespace {
   /** Tells of its state, if that is new. */
   #tell(): void {
     const { state, reason } = this.state;
-    if (state === this.#told) return;
-    this.#told = state;
+    const told = this.#isAbsent ? 'absent' : state;
+    if (told === this.#told) return;
+    this.#told = told;
     const { log, lifeCycle } = this.#around;
     log.add(this.name, {
       kind: 'state',

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { integer } from '../base/argument.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
+import { XFRM_STAT_COUNTERS, xfrmStatCounter } from '../monitor/xfrm-stat-counters.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';
 import {
@@ -231,31 +232,6 @@ async function disagreements(
   return problems;
 }
 
-/** Meaning of the xfrm_stat counters that tests run into (the kernel's Documentation/networking/xfrm/xfrm_proc.rst). */
-const REASONS: Readonly<Record<string, string>> = {
-  XfrmInNoStates: 'ESP or AH arrived with an SPI for which there is no SA',
-  XfrmInStateProtoError: 'a packet was damaged, or protected with another key',
-  XfrmInStateModeError: 'a packet was not in the mode of its SA',
-  XfrmInStateSeqError: 'a packet arrived twice, or was older than the replay window',
-  XfrmInStateExpired: 'a packet arrived for an SA that had expired',
-  XfrmInStateMismatch: 'a packet did not match the SA’s selector or encapsulation',
-  XfrmInTmplMismatch:
-    'a packet was not protected as its policy requires: in clear, or by another SA',
-  XfrmInNoPols: 'a packet was protected, but no policy allows it in',
-  XfrmInPolBlock: 'a policy blocked a packet that arrived',
-  XfrmOutNoStates: 'a policy requires protection, but there is no SA for it',
-  XfrmOutStateProtoError: 'a packet could not be encrypted or authenticated',
-  XfrmOutStateSeqError: 'an SA ran out of sequence numbers',
-  XfrmOutStateExpired: 'an SA had expired',
-  XfrmOutPolBlock: 'a policy blocked a packet to be sent',
-  XfrmFwdHdrError: 'a packet to be forwarded was malformed',
-  // Not in older kernels, which does not make them unknown.
-  XfrmInStateDirError: 'a packet arrived for an SA that is for output',
-  XfrmOutStateDirError: 'a packet was to be sent by an SA that is for input',
-  XfrmInIptfsError: 'the contents of an IP-TFS packet were malformed',
-  XfrmOutNoQueueSpace: 'the output queue of an IP-TFS SA was full',
-};
-
 /** What {@link expectNoXfrmErrors} lets pass. */
 export interface NoXfrmErrorsOptions {
   /** How many are acceptable, per counter of xfrm_stat: `{ XfrmOutNoStates: 3 }`. */
@@ -285,7 +261,7 @@ export async function expectNoXfrmErrors<Result>(
     throw new TestingError('ERR_LACKING', message);
   }
   names('tolerate', tolerate, [
-    ...new Set([...Object.keys(before[0] ?? {}), ...Object.keys(REASONS)]),
+    ...new Set([...Object.keys(before[0] ?? {}), ...Object.keys(XFRM_STAT_COUNTERS)]),
   ]);
   for (const [name, count] of Object.entries(tolerate)) {
     integer(`tolerate.${name}`, count, 0, Number.MAX_SAFE_INTEGER);
@@ -297,7 +273,7 @@ export async function expectNoXfrmErrors<Result>(
       const more = count - (before[i]?.[name] ?? 0n);
       const well = tolerate[name] ?? 0;
       if (more <= BigInt(well)) continue;
-      const reason = REASONS[name];
+      const reason = xfrmStatCounter(name)?.meaning;
       const most = well > 0 ? ` (${well} tolerated)` : '';
       problems.push(`${all[i]?.name}: ${name} ${more}${most}${reason ? `: ${reason}` : ''}`);
     }

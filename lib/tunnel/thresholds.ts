@@ -71,6 +71,16 @@ export const THRESHOLDS: TunnelThresholds = Object.freeze({
 
 const SHARES = new Set<string>(['sequence', 'lifetime']);
 
+/** Thresholds that are plain numbers; all others are durations. */
+export const NUMBERS: ReadonlySet<string> = new Set([
+  'pile',
+  'sequence',
+  'lifetime',
+  'acquires',
+  'mappings',
+  'leak',
+] satisfies (keyof TunnelThresholds)[]);
+
 /** The thresholds with their defaults. @throws TypeError or RangeError that names an invalid one */
 export function checkedThresholds(given: unknown): TunnelThresholds {
   if (given === undefined) return THRESHOLDS;

@@ -376,6 +376,38 @@ test('a deleted namespace is reported, its expected tunnels are down, and it is 
   assert.equal(err.match(/is blind/g)?.length, 1, err);
 });
 
+test('READY does not wait for a namespace that does not exist', async () => {
+  const all = await serve('--netns', NETNS, '--expect', `paris=${FAR}`);
+  // That line and READY=1 have one cause.
+  await all.said('0 up, 1 not');
+  const { status } = await all.fetched('/readyz');
+  assert.equal(status, 503);
+  await all.end();
+});
+
+test('the tunnels of a namespace that is no longer watched are reported as removed', async () => {
+  const all = await serve('--all-netns');
+  await all.ready();
+  const stream = await all.fetched('/api/events?kinds=tunnel');
+  ip('netns', 'add', NETNS);
+  addPoliciesThere();
+  await until(
+    () => all.json('/api/tunnels'),
+    ({ tunnels }) => tunnels.length === 1,
+  );
+  ip('netns', 'delete', NETNS);
+  const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
+  let told = '';
+  while (!/"change":"removed".*\n/.test(told)) {
+    told += new TextDecoder().decode((await reader.read()).value);
+  }
+  const removed = told.split('\n').filter((line) => line.includes('"change":"removed"'));
+  assert.equal(removed.length, 1, told);
+  assert(removed[0]?.includes(`"${NETNS}"`), told);
+  await reader.cancel();
+  await all.end();
+});
+
 test('all namespaces, as they come and go: what is expected in one is shown without it', async () => {
   const config = file('all.json', {
     allNetns: true,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { packed, run, script, temporary } from './packed.ts';
 
 test('the package is complete, small, and runs nothing when it is installed', async () => {
@@ -13,14 +14,15 @@ test('the package is complete, small, and runs nothing when it is installed', as
 
 test('the page of `serve` is three files, small, and names no other place', async () => {
   const folder = join((await packed()).folder, 'dist/lib/page');
-  assert.deepEqual(readdirSync(folder).sort(), ['index.html', 'page.css', 'page.js']);
-  const sizes = ['page.css', 'page.js'].map((name) => statSync(join(folder, name)).size);
+  const names = readdirSync(folder).sort();
+  assert.deepEqual(names, ['index.html.gz', 'page.css.gz', 'page.js.gz']);
+  const texts = names.map((name) => `${gunzipSync(readFileSync(join(folder, name)))}`);
+  const sizes = texts.slice(1).map(({ length }) => length);
   assert(sizes.reduce((all, one) => all + one) <= 120_000, `${sizes} bytes`);
-  for (const name of readdirSync(folder)) {
-    const text = readFileSync(join(folder, name), 'utf8');
+  for (const [i, text] of texts.entries()) {
     // XML namespace names are not URLs to check.
     const places = text.match(/https?:\/\/(?!www\.w3\.org\/)[\w.-]+/g) ?? [];
-    assert.deepEqual(places, [], name);
+    assert.deepEqual(places, [], names[i]);
   }
   const licenses = readFileSync(join(folder, '../LICENSES.txt'), 'utf8');
   for (const name of ['preact', 'uplot', 'eventsource-parser']) {

@@ -225,6 +225,24 @@ test('tunnels beyond the limit are summed, and the sum never decreases', () => {
   assert.equal(book.others.label, OTHER);
 });
 
+test('the sum over tunnels beyond the limit is the same after a restart', () => {
+  const all = (bytes: number) =>
+    [1, 2, 3, 4].map((i) => tunnel({ remote: `192.0.2.${i}`, sas: { [i]: bytes } }));
+  let book = watching(2);
+  book.read(all(10), NOW);
+  for (const bytes of [10, 10, 15]) {
+    const next = new TunnelBook(2, NOW);
+    next.restore([...book.save()], false);
+    next.read(all(bytes), NOW);
+    next.retain(new Set(all(0).map(({ id }) => id)));
+    assert.equal(sumOf(next.others), 20);
+    book = next;
+  }
+  // What they gain from then on is counted, and so is one that is new.
+  book.read([...all(16), tunnel({ remote: '192.0.2.5', sas: { 5: 3 } })], NOW);
+  assert.equal(sumOf(book.others), 25);
+});
+
 test('expected tunnels take precedence under the limit', () => {
   const book = watching(1);
   book.read(

@@ -70,7 +70,8 @@ test('a whole configuration is read', () => {
 /** Text with «» around what the error points at. */
 const wrong: readonly (readonly [text: string, reason: RegExp, beyondSchema?: true])[] = [
   ['«[]»', /must be an object; found/],
-  ['{\n  «"listn": 1»\n}', /unknown member "listn": expected one of listen, /],
+  ['{\n  «"listn": 1»\n}', /unknown member "listn": did you mean listen\?/],
+  ['{ «"port": 1» }', /unknown member "port": valid members: listen, hosts, /],
   ['{ "listen": «"example.net:80"» }', /listen must be an address and a port/],
   ['{ "listen": «"127.0.0.1:99999"» }', /listen must be/, true],
   ['{ "listen": «9786» }', /listen must be a non-empty string; found 9786/],
@@ -136,6 +137,33 @@ test('invalid JSON is reported with its position', () => {
     );
   }
   assert.deepEqual(parseConfig('\uFEFF{}', 'x'), {});
+});
+
+test('nothing is shown of a file that is something else', () => {
+  for (const [text, place, reason] of [
+    ['a-token-of-20-letters', '1:1', 'invalid JSON: expected an object, which begins with {'],
+    ['\n 1234567-8\n', '2:2', 'invalid JSON: expected an object, which begins with {'],
+    ['"a-token-of-20-letters"', '1:1', 'the configuration must be an object; found a JSON string'],
+    ['12345678901234567890', '1:1', 'the configuration must be an object; found a JSON number'],
+  ] as const) {
+    assert.throws(() => parseConfig(text, 'token'), { message: `token:${place}: ${reason}` });
+  }
+});
+
+test('a line that may hold a secret is not shown', () => {
+  for (const [text, reason] of [
+    ['{"token":"0123456789abcdef0123"}', '1:2: unknown member "token": '],
+    ['{0123456789abcdef0123', '1:2: invalid JSON: '],
+  ] as const) {
+    assert.throws(
+      () => parseConfig(text, 'x'),
+      ({ message }: Error) => {
+        assert(message.startsWith(`x:${reason}`), message);
+        assert(!message.includes('89abcd') && !message.includes('\n'), message);
+        return true;
+      },
+    );
+  }
 });
 
 test('a file that cannot be read is named', () => {
@@ -221,6 +249,17 @@ test('a name is expected once in a namespace, also in the one that is meant with
   assert.throws(() => checkNames({ ...DEFAULTS, expected, netns: ['red'] }), {
     message: 'expected: the name "paris" is a duplicate in the namespace "red"',
   });
+});
+
+test('a name that would be taken for something else is rejected wherever it is given', () => {
+  for (const name of ['(other)', 'netns/red/x', 'x'.repeat(201)]) {
+    const expected = [{ name, remote: '192.0.2.1' }];
+    assert.throws(
+      () => checkNames({ ...DEFAULTS, expected }),
+      /^Error: expected: a name must have at most 200 characters, not be "\(other\)", and not begin/,
+    );
+  }
+  checkNames({ ...DEFAULTS, expected: [{ name: 'x'.repeat(200), remote: '192.0.2.1' }] });
 });
 
 test('a Host is an address, localhost, or a configured name', () => {

@@ -3,12 +3,19 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, get, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Token } from '../../lib/serve/access.ts';
+import { readCredentials } from '../../lib/serve/certificate.ts';
+import { DEFAULTS } from '../../lib/serve/config.ts';
 import { EventLog, type Wanted } from '../../lib/serve/event-log.ts';
 import { EventStreams } from '../../lib/serve/event-streams.ts';
 import { HttpServer, type Refusal, sendText } from '../../lib/serve/http-server.ts';
+import { LifeCycle } from '../../lib/serve/life-cycle.ts';
 import { acceptsGzip, sendPieces } from '../../lib/serve/pieces.ts';
+import { Routes } from '../../lib/serve/routes.ts';
+import { Service } from '../../lib/serve/service.ts';
 import { TunnelFilter } from '../../lib/tunnel/tunnel-filter.ts';
 
 const TOKEN = 'a-token-of-20-letters';
@@ -36,8 +43,15 @@ const server = new HttpServer(access, MOST, {
         for (let i = 0; i < 1000; i++) yield `${'x'.repeat(1023)}\n`;
       };
       const gzip = acceptsGzip(request.headers['accept-encoding'] as string | undefined);
-      sendPieces(response, 'text/plain', lines(), gzip).catch(({ message }) =>
-        failures.push(message),
+      sendPieces(response, 'text/plain', lines(), gzip, (why) => refusals.push(why)).catch(
+        ({ message }) => failures.push(message),
+      );
+    } else if (pathname === '/endless') {
+      const lines = function* () {
+        for (;;) yield `${'x'.repeat(1023)}\n`;
+      };
+      sendPieces(response, 'text/plain', lines(), false, (why) => refusals.push(why)).catch(
+        ({ message }) => failures.push(message),
       );
     } else if (pathname === '/throws') throw new Error('of a test');
     else if (pathname !== '/') return false;
@@ -78,8 +92,8 @@ async function ask(path: string, options: Parameters<typeof request>[1] = {}): P
 }
 
 /** A connection, and all that it receives until it ends. */
-function raw(text = ''): { socket: Socket; received: Promise<string> } {
-  const socket = connect({ host: '127.0.0.1', port });
+function raw(text = '', to = port): { socket: Socket; received: Promise<string> } {
+  const socket = connect({ host: '127.0.0.1', port: to });
   socket.on('error', () => {});
   if (text !== '') socket.write(text);
   let all = '';
@@ -278,4 +292,101 @@ test('a resumed stream continues after its last event, or is notified of the gap
   assert(own.isGone(seen, kinds));
   // Numbers of a process that starts later are higher.
   assert(new EventLog(Date.now() + 10).last > own.last);
+});
+
+test('an answer that takes more than a minute is cut off, however it is read', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { socket, received } = raw('GET /endless HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+  await once(socket, 'data');
+  socket.pause();
+  t.mock.timers.tick(59_999);
+  assert.deepEqual(refusals, []);
+  t.mock.timers.tick(1);
+  socket.resume();
+  await received;
+  assert.deepEqual([refusals, failures], [['slow-reader'], []]);
+});
+
+test('pipelined requests leave nothing behind when their connection ends', async (t) => {
+  const many = function* () {
+    for (let i = 0; i < 100_000; i++) yield { labels: { code: String(i) }, value: i };
+  };
+  const service = new Service(DEFAULTS, new LifeCycle());
+  const refused: Refusal[] = [];
+  const routes = new Routes(
+    service,
+    '0',
+    (name) => (name === 'xfrm_serve_requests' ? many() : []),
+    (why) => refused.push(why),
+  );
+  const own = new HttpServer(access, MOST, {
+    handle: (...args) => routes.handle(...args),
+    isOpen: () => false,
+    refused: (why) => refused.push(why),
+    answered: () => {},
+    failed: ({ message }) => failures.push(message),
+  });
+  const { port: to } = await own.listen({ host: '127.0.0.1', port: 0 });
+  t.after(async () => {
+    routes.streams.close();
+    await own.close();
+  });
+  for (const [path, count] of [
+    ['/metrics', 16],
+    ['/api/events', 128],
+  ] as const) {
+    const one = `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n`;
+    const { socket, received } = raw(one.repeat(count), to);
+    await Promise.race([once(socket, 'data'), received]);
+    socket.destroy();
+    await received;
+  }
+  const statuses = async () => {
+    const all = await Promise.all(
+      Array.from({ length: 8 }, () => ask('/metrics', { port: to } as object)),
+    );
+    return all.map(({ status }) => status);
+  };
+  assert.deepEqual(await statuses(), Array(8).fill(200));
+  assert.equal(routes.streams.size, 0);
+  assert.deepEqual([...new Set(refused)], ['busy']);
+  // One after the other on one connection, all are answered.
+  refused.length = 0;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const sockets = new Set<unknown>();
+  for (let i = 0; i < 50; i++) {
+    const asked = get({
+      host: '127.0.0.1',
+      port: to,
+      path: i % 10 ? '/healthz' : '/metrics',
+      agent,
+    });
+    const [response] = await once(asked, 'response');
+    sockets.add(asked.socket);
+    for await (const _ of response);
+    assert.equal(response.statusCode, 200);
+  }
+  assert.deepEqual([sockets.size, refused, failures], [1, [], []]);
+  agent.destroy();
+});
+
+test('a client that only opens a connection to a TLS port is cut off', {
+  timeout: 60_000,
+}, async (t) => {
+  const tls = join(import.meta.dirname, '../../../test/fixtures/tls');
+  const files = { cert: join(tls, 'cert.pem'), key: join(tls, 'key.pem') };
+  const told: Refusal[] = [];
+  const own = new HttpServer({ ...access, tls: readCredentials(files) }, MOST, {
+    handle: () => false,
+    isOpen: () => false,
+    refused: (why) => told.push(why),
+    answered: () => {},
+    failed: ({ message }) => failures.push(message),
+  });
+  const { port: to } = await own.listen({ host: '127.0.0.1', port: 0 });
+  t.after(() => own.close());
+  assert.equal(await raw('', to).received, '');
+  assert.deepEqual(told, ['timeout']);
+  // The client may see the end of the connection first.
+  while (own.connections > 0) await turn();
 });

@@ -14,7 +14,10 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { TunnelSeries } from '../../lib/metrics/tunnel-series.ts';
 import { AT } from '../../lib/metrics/tunnel-totals.ts';
+import { DEFAULTS } from '../../lib/serve/config.ts';
 import { History, STEP } from '../../lib/serve/history.ts';
+import { LifeCycle } from '../../lib/serve/life-cycle.ts';
+import { Service } from '../../lib/serve/service.ts';
 import { StateFile } from '../../lib/serve/state-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-state-'));
@@ -149,6 +152,26 @@ test('an unusable directory is rejected at startup', () => {
   const temporary = join(folder, 'temporary');
   mkdirSync(join(temporary, 'serve-state.ndjson.tmp'), { recursive: true });
   assert.throws(() => new StateFile(temporary), /EISDIR.*serve-state\.ndjson\.tmp/);
+});
+
+test('a daemon that starts does not disturb another that is writing', async () => {
+  const directory = join(folder, 'shared');
+  const file = new StateFile(directory);
+  const slow = function* () {
+    for (let i = 0; i < 1000; i++) yield { ...SERIES, label: 'x'.repeat(1000) };
+    new StateFile(directory);
+    yield SERIES;
+  };
+  await file.write({ namespaces: new Map([[null, slow()]]), isLast: true }, NOW);
+  const found = new StateFile(directory).read(never);
+  assert.equal([...(found?.namespaces.get(null) ?? [])].length, 1001);
+});
+
+test('namespaces that never come back are forgotten, the oldest first', () => {
+  const service = new Service(DEFAULTS, new LifeCycle());
+  const names = Array.from({ length: 1500 }, (_, i) => `n${i}`);
+  service.restore({ namespaces: new Map(names.map((name) => [name, [SERIES]])), isLast: true });
+  assert.deepEqual([...service.save(true).namespaces.keys()], names.slice(500));
 });
 
 test('a directory that was removed is made again', async () => {

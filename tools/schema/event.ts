@@ -20,6 +20,7 @@ import {
   type RequestName,
 } from '../../lib/xfrm/messages.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
+import { counterKinds } from './counter.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
 import {
@@ -275,6 +276,28 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     always: { netns, state: { enum: ['added', 'removed'] } },
     sometimes: { error: string },
   },
+  recording: {
+    doc: 'What a recording says about itself, between its events.',
+    always: {
+      what: {
+        enum: [
+          'started',
+          'resumed',
+          'ended',
+          'clock-set',
+          'unwritten',
+          'unreadable',
+          'namespace-added',
+          'namespace-removed',
+        ],
+      },
+      text: { description: 'The same in words.', ...string },
+    },
+    sometimes: {
+      bytes: { description: 'Bytes that are missing.', ...count },
+      by: { description: 'ms by which the clock was set.', type: 'integer' },
+    },
+  },
   summary: {
     doc: 'The end of a stream.',
     always: {
@@ -285,6 +308,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     sometimes: { rejected: count },
   },
   ...tunnelKinds,
+  ...counterKinds,
 };
 
 /** Kinds that belong to no protocol, or to any. */
@@ -294,6 +318,7 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   check: undefined,
   summary: undefined,
   namespace: undefined,
+  recording: undefined,
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };
@@ -307,7 +332,7 @@ function record(
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy: the('ClaimedBy') }
-      : protocol || 'change' in tag || 'tunnel' in always || 'warning' in always
+      : protocol || 'what' in always || 'change' in tag || 'tunnel' in always || 'warning' in always
         ? { netns }
         : {};
   const schema = object(

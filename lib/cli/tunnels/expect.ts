@@ -4,7 +4,7 @@
  *     --expect paris=198.51.100.7,reqid=5 --expect tunnels.json
  * @module
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { readSmallFile } from '../../base/small-file.ts';
 import { pointAt } from '../../monitor/filter-error.ts';
 import { parseU32 } from '../../monitor/filter-keys.ts';
 import { checkedExpected, type ExpectedTunnel, familyName } from '../../tunnel/expected.ts';
@@ -95,30 +95,15 @@ function parseExpected(word: string): ExpectedTunnel {
 /** Maximum size of a file of tunnels, in bytes. */
 const LARGEST = 2 ** 20;
 
-/** Reads a file. @throws if it is not a regular file or too large */
-function textOf(path: string): string {
-  // Opening a FIFO would block until someone writes to it.
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const stat = fstatSync(file);
-    if (!stat.isFile()) throw new Error('not a regular file');
-    if (stat.size > LARGEST) throw new Error('larger than 1 MiB');
-    return readFileSync(file, 'utf8');
-  } finally {
-    closeSync(file);
-  }
-}
-
 function readFile(path: string): ExpectedTunnel[] {
   const name = printable(path);
   let text: string;
   try {
-    text = textOf(path);
+    text = readSmallFile(path, LARGEST);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'no such file' : (error as Error).message;
+    const { message } = error as Error;
     const hint = path.includes('/') ? '' : '; expected a file or NAME=PEER';
-    throw new ExpectError(`--expect ${name}: ${printable(reason)}${hint}`);
+    throw new ExpectError(`--expect ${printable(message)}${hint}`);
   }
   let list: unknown;
   try {

@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { formatThreshold, parseDuration } from '../../base/duration.ts';
 import { FilterError } from '../../monitor/filter-error.ts';
 import { namespacePath } from '../../monitor/namespace-path.ts';
-import { THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
+import { NUMBERS, THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
 import { TunnelFilter, type TunnelFilterScope } from '../../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
 import { ExpectError, readExpected } from './expect.ts';
@@ -29,16 +29,6 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('It must be a duration up to 24 days: 500ms, 30s, 5m, 1h.');
 }
 
-/** Thresholds that are plain numbers; all others are durations. */
-const NUMBERS: readonly string[] = [
-  'pile',
-  'sequence',
-  'lifetime',
-  'acquires',
-  'mappings',
-  'leak',
-] satisfies (keyof TunnelThresholds)[];
-
 function threshold(text: string, before: Partial<TunnelThresholds>): Partial<TunnelThresholds> {
   const [name = '', value = ''] = text.split(/=(.*)/s);
   if (!Object.hasOwn(THRESHOLDS, name)) {
@@ -47,7 +37,7 @@ function threshold(text: string, before: Partial<TunnelThresholds>): Partial<Tun
     );
   }
   const number = /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : undefined;
-  const parsed = NUMBERS.includes(name) ? number : parseDuration(value);
+  const parsed = NUMBERS.has(name) ? number : parseDuration(value);
   const share = name === 'sequence' || name === 'lifetime';
   const right =
     parsed !== undefined &&
@@ -57,7 +47,7 @@ function threshold(text: string, before: Partial<TunnelThresholds>): Partial<Tun
   if (right) return { ...before, [name]: parsed };
   const expected = share
     ? 'a number above 0 and at most 1'
-    : NUMBERS.includes(name)
+    : NUMBERS.has(name)
       ? 'an integer'
       : 'a duration up to 24 days: 500ms, 30s, 5m, 1h';
   throw new InvalidArgumentError(`The value of ${name} must be ${expected}.`);
@@ -68,8 +58,8 @@ export function addTunnelOptions(command: Command): Command {
   return command
     .option(
       '--expect <tunnel>',
-      'a tunnel that should exist, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
-        'with several; can be repeated',
+      'a tunnel that should exist: NAME=PEER, or more exactly such as NAME=PEER,reqid=7; or a ' +
+        'JSON file with several; can be repeated',
       (text: string, all: readonly string[]) => [...all, text],
       [] as readonly string[],
     )
@@ -114,10 +104,19 @@ const withDefault = (text: string, name: keyof TunnelThresholds) =>
   `${text} (default: ${formatThreshold(THRESHOLDS[name])}; 0: never)`;
 
 /** Options for a tunnel monitor; a usage error if they are invalid. */
-export function monitorOptionsOf(
+export const monitorOptionsOf = (
   options: TunnelOptions & { readonly netns?: string },
   command: Command,
-): TunnelMonitorOptions {
+): TunnelMonitorOptions => ({
+  ...judgedBy(options, command),
+  ...(options.netns === undefined ? {} : { netns: namespacePath(options.netns) }),
+});
+
+/** How tunnels are judged, wherever they are; a usage error if the options are invalid. */
+export function judgedBy(
+  options: TunnelOptions,
+  command: Command,
+): Pick<TunnelMonitorOptions, 'expected' | 'thresholds' | 'acquires'> {
   try {
     const { idle, stalled } = options;
     return {
@@ -128,7 +127,6 @@ export function monitorOptionsOf(
         ...(stalled === undefined ? {} : { stalled }),
       },
       acquires: options.acquires === true,
-      ...(options.netns === undefined ? {} : { netns: namespacePath(options.netns) }),
     };
   } catch (error) {
     if (error instanceof ExpectError) command.error(`error: ${error.message}`);
@@ -156,17 +154,17 @@ export const THRESHOLD_HELP = `
 Thresholds (docs/tunnels.md) and their defaults:
 ${wrap(
   Object.entries(THRESHOLDS).map(
-    ([name, value]) => `${name}=${NUMBERS.includes(name) ? value : formatThreshold(value)}`,
+    ([name, value]) => `${name}=${NUMBERS.has(name) ? value : formatThreshold(value)}`,
   ),
 )}
 `;
 
-/** Wraps words into lines of at most 90 characters. */
+/** Wraps words into lines that fit a manual page, too. */
 function wrap(words: readonly string[]): string {
   let line = ' ';
   const lines: string[] = [];
   for (const word of words) {
-    if (line.length + word.length > 90) {
+    if (line.length + word.length > 76) {
       lines.push(line);
       line = ' ';
     }
