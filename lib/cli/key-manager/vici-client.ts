@@ -1,5 +1,4 @@
 /** Asks strongSwan over its VICI socket. @module */
-import { createConnection } from 'node:net';
 import { PATIENCE } from './key-manager-sa.ts';
 import { parseViciMessage, type ViciSection } from './vici-message.ts';
 
@@ -29,7 +28,8 @@ export function askVici(path: string, command: string, event: string): Promise<V
   return new Promise((resolve, reject) => {
     const found: ViciSection[] = [];
     let pending = Buffer.alloc(0);
-    const socket = createConnection({ path });
+    // Loaded only to ask a daemon.
+    const socket = process.getBuiltinModule('node:net').createConnection({ path });
     const timer = setTimeout(() => fail('it does not answer'), PATIENCE);
     const end = () => {
       clearTimeout(timer);
