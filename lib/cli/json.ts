@@ -6,6 +6,7 @@ import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
+import type { DiagnosisRecord, FindingRecord } from './doctor.ts';
 import type { Totals } from './events/summary.ts';
 import type { CounterMoveRecord, CounterRecord } from './stat/counter-text.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
@@ -57,6 +58,8 @@ export type JsonRecord = { readonly time: EventTime } & (
   | CheckRecord
   | CounterRecord
   | CounterMoveRecord
+  | FindingRecord
+  | DiagnosisRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

@@ -57,8 +57,12 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'run tests where IPsec works: on this kernel or in the lab',
     load: async () => (await import('./test.ts')).testCommand(),
   },
+  doctor: {
+    summary: 'examine whether IPsec, and watching it, works here',
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
   probe: {
-    summary: 'report what this kernel and container support',
+    summary: 'report which features tests can use on this kernel',
     load: async () => (await import('./probe.ts')).probeCommand(),
   },
   lab: {

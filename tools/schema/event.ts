@@ -21,6 +21,7 @@ import {
 } from '../../lib/xfrm/messages.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { counterKinds } from './counter.ts';
+import { findingKinds } from './finding.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
 import {
@@ -309,6 +310,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
   },
   ...tunnelKinds,
   ...counterKinds,
+  ...findingKinds,
 };
 
 /** Kinds that belong to no protocol, or to any. */
@@ -316,6 +318,8 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   tunnel: undefined,
   'host-warning': undefined,
   check: undefined,
+  finding: undefined,
+  diagnosis: undefined,
   summary: undefined,
   namespace: undefined,
   recording: undefined,
@@ -332,7 +336,12 @@ function record(
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy: the('ClaimedBy') }
-      : protocol || 'what' in always || 'change' in tag || 'tunnel' in always || 'warning' in always
+      : protocol ||
+          'what' in always ||
+          'change' in tag ||
+          'tunnel' in always ||
+          'warning' in always ||
+          'severity' in always
         ? { netns }
         : {};
   const schema = object(
