@@ -142,13 +142,12 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
   const all = policies.filter(({ demands }) =>
     demands.some((one) => one.direction === 'out' && isOwn(one)),
   );
-  // A policy for any peer that uses none of its SAs, such as a trap, sends to others.
-  const used = all.filter(
-    ({ demands, entry }) =>
-      demands.some(({ to }) => !isWild(to)) ||
-      demands.some((one) => sas.out.some((sa) => carriesOut(sa, one, entry.value))),
+  // Policies for any peer, such as traps, send for it only if no other does.
+  const toPeer = all.filter(({ demands }) => demands.some(({ to }) => !isWild(to)));
+  const used = all.filter(({ demands, entry }) =>
+    demands.some((one) => sas.out.some((sa) => carriesOut(sa, one, entry.value))),
   );
-  const sends = used.length > 0 ? used : all;
+  const sends = [toPeer, used, all].find(({ length }) => length > 0) ?? all;
   const takes = both((way) =>
     [...policies, ...open].filter(({ entry }) => dirOf(entry.value) === way),
   );

@@ -82,17 +82,21 @@ export class Life {
     this.operations.push({ do: 'listen' });
     // Packets of a link meet the policies twice, and those of a vti for the gateways too.
     const hasLinks = all.some(({ lines }) => lines.left.length > 0);
-    if (!hasLinks && random.chance(1, 2)) this.#trap(random.pick([0, 9]));
+    const isPlain = all.every(({ words }) => words[0]?.startsWith('transport'));
+    if (!hasLinks && random.chance(1, 2)) this.#trap(random.pick([0, 9]), isPlain);
   }
 
-  /** Not for the packets that must always pass. */
-  #trap(reqid: number): void {
+  /** Not for the packets that must always pass. @param isPlain whether it is for those of the gateways too */
+  #trap(reqid: number, isPlain: boolean): void {
     this.#say(`a trap for any peer, reqid ${reqid}`);
+    const outer = [
+      ['inet', '192.0.2.0', 24],
+      ['inet6', '2001:db8::', 32],
+    ] as const;
     const nets = [
       ['inet', '10.0.0.0', 8],
-      ['inet', '192.0.2.0', 24],
       ['inet6', 'fd00::', 16],
-      ['inet6', '2001:db8::', 32],
+      ...(isPlain ? outer : []),
     ] as const;
     for (const [family, net, bits] of nets) {
       const any = anyOf(family);
