@@ -274,6 +274,38 @@ export class OracleHosts {
     }
     return false;
   }
+  /**
+   * Sends one datagram for each packet, all at once.
+   *
+   * @param expected how many of them should arrive: it waits longer if fewer do
+   * @returns whether each arrived
+   */
+  async sendAll(
+    packets: readonly (Packet & { readonly from: Where })[],
+    expected: number,
+  ): Promise<boolean[]> {
+    const texts = packets.map(() => `packet-${++this.#fences}`);
+    for (const [i, { from, source, target, ...rest }] of packets.entries()) {
+      const { port = 9, sport = 0, mark = 0 } = rest;
+      const text = texts[i] as string;
+      this.#ends[from].send({ source, target, port, sport, mark, text });
+    }
+    const heard = new Set<string>();
+    const senders = [...new Set(packets.map(({ from }) => from))];
+    // Two fences at least: what comes out of an SA is queued once more.
+    for (let round = 0; round < 12 && (round < 2 || heard.size < expected); round++) {
+      if (round > 1) await sleep(5);
+      for (const from of senders) {
+        const there = this.#ends[FAR[from]];
+        const fence = `fence-${++this.#fences}`;
+        const passed = there.hears(fence);
+        this.#ends[from].send({ source: FENCE[from], target: FENCE[FAR[from]], text: fence });
+        await passed;
+        for (const text of there.heard()) if (text.startsWith('packet')) heard.add(text);
+      }
+    }
+    return texts.map((text) => heard.has(text));
+  }
 }
 
 /** Runs many lines of `ip` on a host. @param all also those after one that fails, which then does not matter */
