@@ -141,7 +141,12 @@ const flowOf = ({ source, target, family, protocol = 17, port = 9, sport }: Sent
 });
 
 /** Counters of the check of policies. */
-const CHECKED = new Set(['XfrmInNoPols', 'XfrmInPolBlock', 'XfrmInTmplMismatch', 'XfrmInStateMismatch']);
+const CHECKED = new Set([
+  'XfrmInNoPols',
+  'XfrmInPolBlock',
+  'XfrmInTmplMismatch',
+  'XfrmInStateMismatch',
+]);
 
 /** The kernel decides, and the tables do not tell how: such a packet is not sent. */
 class Doubt extends Error {}

@@ -2,8 +2,9 @@
  * Random policies, SAs and packets of two hosts and the sites behind them, made from a seed. The
  * left host sends or forwards; the right one has roughly what would accept the packets. @module
  */
-import { isWild } from '../../lib/xfrm/matching.ts';
+
 import type { Encodable } from '../../lib/wire/encodable.ts';
+import { isWild } from '../../lib/xfrm/matching.ts';
 import type { SpiAllocation } from '../../lib/xfrm/objects.ts';
 import type { Random } from '../unit/random.ts';
 import {
@@ -350,7 +351,9 @@ class Maker {
         ...algorithmOf(template.proto as 'esp' | 'ah', 1),
         ...(isTunnel && packet.family !== family && { flags: ['af-unspec'] }),
         // The kernel takes the addresses of its packets from there.
-        ...(template.mode === 'beet' && { selector: { ...host, prefixlenS: bit, prefixlenD: bit } }),
+        ...(template.mode === 'beet' && {
+          selector: { ...host, prefixlenS: bit, prefixlenD: bit },
+        }),
         ...(random.chance(1, 3) && {
           lifetimeCurrent: { addedAt: this.#age(), bytes: 0n, packets: 0n, firstUsedAt: undefined },
         }),
@@ -377,14 +380,23 @@ class Maker {
     const last = { oseq: 0xffff_fffe + this.#random.below(2), seq: 0, bitmap: 0 };
     switch (this.#random.below(4)) {
       case 0:
-        return { lifetime: { hardPackets: 2n }, lifetimeCurrent: { ...used, packets } } as Partial<Sa>;
+        return {
+          lifetime: { hardPackets: 2n },
+          lifetimeCurrent: { ...used, packets },
+        } as Partial<Sa>;
       case 1:
-        return { lifetime: { softPackets: 2n }, lifetimeCurrent: { ...used, packets } } as Partial<Sa>;
+        return {
+          lifetime: { softPackets: 2n },
+          lifetimeCurrent: { ...used, packets },
+        } as Partial<Sa>;
       case 2:
         return { replay: last } as Partial<Sa>;
       default:
         // The number 0, which it would come to, the peer refuses.
-        return { replay: { ...last, oseq: 0xffff_fffe }, extraFlags: ['oseq-may-wrap'] } as unknown as Partial<Sa>;
+        return {
+          replay: { ...last, oseq: 0xffff_fffe },
+          extraFlags: ['oseq-may-wrap'],
+        } as unknown as Partial<Sa>;
     }
   }
 
