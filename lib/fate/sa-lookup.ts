@@ -153,7 +153,7 @@ export function resolve(
   const [next] = others;
   if (sa && next && states.length > SURE && preference(sa, next, now) === 0) rivals.push(next);
   const [best] = exact;
-  const sooner = open.find((one) => best && preference(one, best, now) <= 0);
+  const sooner = open.find((one) => (best ? preference(one, best, now) <= 0 : isAcquiring));
   if (sooner) rivals.push(sooner);
   near.sort((a, b) => a.but.length - b.but.length);
   return { demand, sa, others, isAcquiring, isTaken, rivals, near: near.slice(0, MOST) };
