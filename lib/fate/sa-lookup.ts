@@ -83,7 +83,8 @@ function differencesOut(
   if (template.spi !== 0 && sa.spi !== template.spi) found.push('SPI');
   if (!holdsMark(sa.mark, policy.mark)) found.push('mark');
   if ((sa.ifId ?? 0) !== (policy.ifId ?? 0)) found.push('if_id');
-  if (!selects(sa.selector, packet)) found.push('selector');
+  // Not worth the time for an SA that is for something else.
+  if (found.length <= NEAR && !selects(sa.selector, packet)) found.push('selector');
   return found;
 }
 
