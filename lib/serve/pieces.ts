@@ -8,8 +8,8 @@ import type { CutOff } from './event-streams.ts';
 const CHUNK = 128 * 1024;
 /** Milliseconds of work before others get a turn. */
 const SLICE = 8;
-/** Milliseconds for an answer as a whole: a reader that takes a little now and then would keep it. */
-const WHOLE = 60_000;
+/** Milliseconds that a reader may be waited for, all in all: one that takes a little now and then would stay. */
+const PATIENCE = 60_000;
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -22,7 +22,7 @@ export const acceptsGzip = (header: string | undefined): boolean =>
 
 /**
  * Sends pieces of text, which are made while they are sent. A reader that is slow makes them be
- * made slower; one that leaves, or takes more than a minute, ends it.
+ * made slower; one that leaves, or has to be waited for for more than a minute, ends it.
  *
  * @param cut called if the reader took too long
  */
@@ -45,12 +45,24 @@ export async function sendPieces(
   zip?.pipe(response);
   const to = zip ?? response;
   const gone = new AbortController();
-  const overdue = setTimeout(() => {
-    cut('slow-reader');
-    response.destroy();
-  }, WHOLE).unref();
+  let patience = PATIENCE;
+  let waiting = { since: 0, timer: undefined as NodeJS.Timeout | undefined };
+  // Only the reader's time counts, not what the answer takes to make.
+  const waits = () => {
+    const timer = setTimeout(() => {
+      cut('slow-reader');
+      response.destroy();
+    }, patience).unref();
+    waiting = { since: performance.now(), timer };
+  };
+  const drained = async () => {
+    waits();
+    await once(to, 'drain', { signal: gone.signal });
+    clearTimeout(waiting.timer);
+    patience -= performance.now() - waiting.since;
+  };
   response.on('close', () => {
-    clearTimeout(overdue);
+    clearTimeout(waiting.timer);
     gone.abort();
     zip?.destroy();
   });
@@ -75,13 +87,14 @@ export async function sendPieces(
         text = '';
         chunks.push(piece);
       }
-      if (length >= CHUNK && !to.write(taken())) await once(to, 'drain', { signal: gone.signal });
+      if (length >= CHUNK && !to.write(taken())) await drained();
       if (gone.signal.aborted) return;
       if (performance.now() - began < SLICE) continue;
       await turn();
       began = performance.now();
     }
     if (gone.signal.aborted) return;
+    waits();
     to.end(taken());
   } catch (error) {
     // The reader left, or an error that the answer can no longer tell.
