@@ -15,7 +15,7 @@ import { root } from './setup.mjs';
 /** Not bundled with the library, which has the numbers inlined; sharing would mean exporting a thousand of them. */
 const CONSTANTS = 'lib/constants';
 /** Entry points of the library, as package.json names them in dist/. */
-const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const { exports, man, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LIBRARY = Object.values(exports)
   .flatMap((path) => /^\.\/dist\/(.+)\.js$/.exec(path)?.[1] ?? [])
   .filter((name) => name !== CONSTANTS);
@@ -31,6 +31,7 @@ const LICENSED = ['commander', 'jsonc-parser', 'picocolors', 'rolldown', ...PAGE
 
 const dist = join(root, 'dist');
 const sources = join(root, 'src');
+const manual = join(root, man);
 /** Output of tsc for lib/, one file per module, with maps. */
 const modules = join(root, 'build/modules');
 
@@ -163,8 +164,8 @@ const WHOLE = {
   // All that follow events, and those of the lab, which take much longer than loading this does.
   commands: [
     ...['lib/cli/monitor', 'lib/cli/replay'],
-    ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
-    ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test'],
+    ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check', 'lib/cli/stat', 'lib/cli/doctor'],
+    ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test', 'lib/cli/completion'],
   ],
   // Generated code that only `monitor -o json` runs.
   json: ['lib/cli/printer/json-printer'],
@@ -249,6 +250,16 @@ const withHelpers = (code, helpers) =>
     const object = exported.replace(/(\w+) as (\w+)/g, '$2: $1');
     return `const {${names.replaceAll(' as ', ': ')}} = (() => {${body}return {${object}};})();`;
   });
+
+/** The manual page, from the definitions of the commands. */
+async function writeManual() {
+  const load = (path) => import(pathToFileURL(join(modules, path)).href);
+  const [{ manualPage }, { wholeProgram }] = await Promise.all(
+    ['tools/manual.js', 'lib/cli/subcommands.js'].map(load),
+  );
+  mkdirSync(dirname(manual), { recursive: true });
+  writeFileSync(manual, manualPage(await wholeProgram(), version));
+}
 
 function compile() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
@@ -426,7 +437,7 @@ function writeLicenses() {
   writeFileSync(join(dist, 'lib/LICENSES.txt'), texts.join('\n\n'));
 }
 
-/** Fills dist/ and src/, after emptying them. */
+/** Fills dist/ and src/, after emptying them, and writes the manual page. */
 export async function bundle() {
   rmSync(dist, { recursive: true, force: true });
   rmSync(modules, { recursive: true, force: true });
@@ -452,6 +463,7 @@ export async function bundle() {
     writeFileSync(`${path}.map`, JSON.stringify(rewritten));
   }
   await bundlePage();
+  await writeManual();
   writeLicenses();
   rmSync(modules, { recursive: true });
 }

@@ -81,7 +81,7 @@ export function checkPackage(folder, packed) {
   const files = entries.filter((path) => statSync(join(folder, path)).isFile());
   // npm would add an install script: node-gyp rebuild.
   for (const path of files) if (/^[^/]+\.gyp$/.test(path)) wrong.push(`${path} is at the root`);
-  for (const path of [...paths(manifest.exports), ...paths(manifest.bin)]) {
+  for (const path of [...[manifest.exports, manifest.bin, manifest.man].flatMap(paths)]) {
     if (!path.includes('*') && !existsSync(join(folder, path))) wrong.push(`${path} is missing`);
     const declarations = path.replace(/\.js$/, '.d.ts');
     if (path.startsWith('./dist/') && !existsSync(join(folder, declarations)))

@@ -15,6 +15,7 @@ const LAYERS = {
   tunnel: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor'],
   json: ['base', 'wire', 'netlink', 'xfrm', 'monitor', 'tunnel'],
   metrics: ['base', 'wire', 'socket', 'xfrm', 'monitor', 'tunnel'],
+  recording: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel'],
   serve: [
     'base',
     'wire',
@@ -26,6 +27,7 @@ const LAYERS = {
     'tunnel',
     'json',
     'metrics',
+    'recording',
   ],
   lab: [],
   testing: ['base', 'wire', 'socket', 'netlink', 'xfrm', 'route', 'monitor', 'tunnel', 'lab'],
@@ -40,6 +42,7 @@ const LAYERS = {
     'tunnel',
     'json',
     'metrics',
+    'recording',
     'serve',
     'lab',
     'testing',

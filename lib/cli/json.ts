@@ -6,6 +6,7 @@ import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
+import type { DiagnosisRecord, FindingRecord } from './doctor.ts';
 import type { Totals } from './events/summary.ts';
 import type { CounterMoveRecord, CounterRecord } from './stat/counter-text.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
@@ -19,6 +20,27 @@ export interface NamespaceRecord {
   readonly error?: string;
 }
 
+/** What a recording says about itself, between its events. */
+export interface RecordingNotice {
+  readonly kind: 'recording';
+  readonly what:
+    | 'started'
+    | 'resumed'
+    | 'ended'
+    | 'clock-set'
+    | 'unwritten'
+    | 'unreadable'
+    | 'namespace-added'
+    | 'namespace-removed';
+  /** In words. */
+  readonly text: string;
+  /** Bytes that are missing. */
+  readonly bytes?: number;
+  /** Milliseconds by which the clock was set. */
+  readonly by?: number;
+  readonly time: EventTime;
+}
+
 /** The content of a line. */
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
@@ -28,6 +50,7 @@ export type JsonRecord = { readonly time: EventTime } & (
   /** All existing entries have been listed; what follows are changes. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
+  | RecordingNotice
   | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }
   /** A warning about the host, in a list of tunnels. */
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
@@ -35,6 +58,8 @@ export type JsonRecord = { readonly time: EventTime } & (
   | CheckRecord
   | CounterRecord
   | CounterMoveRecord
+  | FindingRecord
+  | DiagnosisRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

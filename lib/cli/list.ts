@@ -10,9 +10,12 @@ import { EVENT_KINDS, type ListedObject } from '../monitor/filter-input.ts';
 import type { MulticastGroupName } from '../monitor/multicast-groups.ts';
 import { namespacePath } from '../monitor/namespace-path.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { EventTime } from '../netlink/event.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
+import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
+import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import {
   addFollowOptions,
   addNamespaceOption,
@@ -27,7 +30,7 @@ import {
 import { endWhenUnread, LineOutput, noteEmpty } from './terminal/output.ts';
 import { Table } from './terminal/text-table.ts';
 import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './text/columns.ts';
-import { describePolicy, describeState, formatTime } from './text/event.ts';
+import { describePolicy, describeState, formatEvent, formatTime } from './text/event.ts';
 
 /** What each of the two commands lists. */
 interface Kind {
@@ -67,6 +70,8 @@ interface Options extends OutputOptions, FollowOptions {
   readonly netns?: string;
 }
 
+type AllOptions = Options & LookBackOptions;
+
 export const stateCommand = () => listCommand(STATE, 'security associations (SAs)');
 export const policyCommand = () => listCommand(POLICY, 'policies');
 
@@ -77,14 +82,20 @@ function listCommand(kind: Kind, things: string): Command {
     )
     .argument('[filter...]', 'what to list')
     .option('-w, --watch', 'then print "synced", and events as they arrive, until Ctrl-C');
-  addNamespaceOption(addFollowOptions(addOutputOptions(command)));
+  addLookBackOptions(addNamespaceOption(addFollowOptions(addOutputOptions(command))));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
-    .action(async (words: string[], options: Options) => {
+    .action(async (words: string[], options: AllOptions) => {
       const filter = filterOf(words, command);
       const format = formatOf(options, command);
-      if (options.watch) await watch(kind, filter, format, options);
+      checkLookBack(options, command);
+      if (options.recording !== undefined) {
+        if (options.watch) {
+          command.error("error: '--watch' does not work with '--recording': use '--from'");
+        }
+        await lookBack(kind, filter, format, options.recording, options, words.length > 0);
+      } else if (options.watch) await watch(kind, filter, format, options);
       else {
         if (options.count !== undefined) command.error("error: '--count' needs '--watch'");
         const index = words.findIndex((word) => /^kind\b/.test(word));
@@ -108,7 +119,7 @@ async function list(
   how: { netns: string | undefined; where: NetnsReference | undefined; signal?: AbortSignal },
 ): Promise<number> {
   const { netns, where, signal } = how;
-  const write = printer(kind, format, out, netns);
+  const write = printer(kind, format, out, netns, now());
   let count = 0;
   await using client = new XfrmClient({ netns: where });
   for await (const item of kind.list(client, filter, { keys: format.showKeys, signal })) {
@@ -128,17 +139,18 @@ function printer(
   { json, showKeys, colors }: Format,
   out: LineOutput,
   netns: string | undefined,
+  time: EventTime,
 ) {
   const end = () => {};
   if (json) {
     const where = labelled(netns);
     const item = (one: ListedObject) =>
-      out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys, where));
+      out.line(formatJson({ ...one, protocol: 'xfrm', time }, showKeys, where));
     return { item, end };
   }
   if (process.stdout.isTTY) {
     const table = new Table(heads.map(colors.dim), (line) => out.line(line));
-    const seconds = Date.now() / 1000;
+    const seconds = time.wall / 1000;
     const row = (one: ListedObject) =>
       one.kind === 'state'
         ? stateRow(one.state, colors, seconds)
@@ -155,15 +167,83 @@ const labelled = (netns: string | undefined) => (netns === undefined ? {} : { ne
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
+/** Whether an event is about what is listed. */
+const concerns = ({ about }: Kind, event: SubscriptionEvent): boolean => {
+  if (event.protocol !== 'xfrm' || event.kind === 'overrun' || event.kind === 'malformed') {
+    return true;
+  }
+  const its = EVENT_KINDS[event.kind];
+  return its === 'both' || its === about;
+};
+
+/** Lists what was at one time of a recording, or at the beginning of a part, and then its events. */
+async function lookBack(
+  kind: Kind,
+  filter: Filter,
+  format: Format,
+  path: string,
+  options: AllOptions,
+  isFiltered: boolean,
+): Promise<void> {
+  const { LookBack, eventsOf } = await import('./look-back-events.ts');
+  endWhenUnread();
+  const look = new LookBack(path, options);
+  const played = look.play({}, true);
+  const { states, policies } = played.namespace;
+  const out = new LineOutput();
+  const time = { wall: look.span.from, monotonic: Number.NaN };
+  const write = printer(kind, format, out, options.netns, time);
+  let listed = 0;
+  const entries: Iterable<ListedObject> =
+    kind.about === 'state'
+      ? Array.from(states, ({ value: state }) => ({ kind: 'state', state }))
+      : Array.from(policies, ({ value: policy }) => ({ kind: 'policy', policy }));
+  for (const one of entries) {
+    if (!filter.matches(one)) continue;
+    listed++;
+    write.item(one);
+    if (process.stdout.writableNeedDrain) await out.ready();
+  }
+  write.end();
+  if (options.from === undefined && options.to === undefined) {
+    if (listed === 0 && !format.json) noteEmpty(kind.name, isFiltered);
+  } else {
+    synced(kind, listed, format, out, options.netns, time);
+    let left = options.count ?? Number.POSITIVE_INFINITY;
+    for (const event of eventsOf(played, look.span.to, format.showKeys)) {
+      if (event.protocol !== 'xfrm') continue;
+      if (!concerns(kind, event) || !filter.matches(event)) continue;
+      const { json, showKeys, colors } = format;
+      out.line(
+        json ? formatJson(event, showKeys, labelled(options.netns)) : formatEvent(event, colors),
+      );
+      if (process.stdout.writableNeedDrain) await out.ready();
+      if (--left === 0) break;
+    }
+  }
+  await out.ready();
+  if (look.unreadable > 0) process.exitCode = EXIT.conditionNotMet;
+}
+
+/** Prints that the list is complete. */
+function synced(
+  { name }: Kind,
+  listed: number,
+  { json, colors }: Format,
+  out: LineOutput,
+  netns: string | undefined,
+  time: EventTime,
+): void {
+  const text = `${formatTime(time.wall)} synced    ${listed} ${name} listed`;
+  out.line(
+    json
+      ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, labelled(netns))
+      : colors.dim(text),
+  );
+}
+
 /** Lists and follows. Groups are joined before the dump, so that no change is missed in between. */
 async function watch(kind: Kind, filter: Filter, format: Format, options: Options) {
-  const concerns = (event: SubscriptionEvent) => {
-    if (event.protocol !== 'xfrm' || event.kind === 'overrun' || event.kind === 'malformed') {
-      return true;
-    }
-    const about = EVENT_KINDS[event.kind];
-    return about === 'both' || about === kind.about;
-  };
   let listed = 0;
   const { netns } = options;
   // Most of the command's code: a plain list does not need it.
@@ -173,18 +253,10 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
     netns: netns === undefined ? [] : [netns],
     groups: kind.groups,
     format,
-    wanted: (event) => concerns(event) && filter.matches(event),
+    wanted: (event) => concerns(kind, event) && filter.matches(event),
     async first(out, signal, where) {
       listed = await list(kind, filter, format, out, { netns, where, signal });
     },
-    caughtUp(out) {
-      const time = now();
-      const text = `${formatTime(time.wall)} synced    ${listed} ${kind.name} listed`;
-      out.line(
-        format.json
-          ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, labelled(netns))
-          : format.colors.dim(text),
-      );
-    },
+    caughtUp: (out) => synced(kind, listed, format, out, netns, now()),
   });
 }

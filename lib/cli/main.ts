@@ -4,68 +4,9 @@
  */
 import { Command } from 'commander';
 import { EXIT } from './exit.ts';
-import { version } from './version.ts';
-
-/** A subcommand, loaded only when it is used: most of the code is in them. */
-interface Subcommand {
-  readonly summary: string;
-  load(): Promise<Command>;
-}
-
-const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
-  monitor: {
-    summary: 'print IPsec events as the kernel sends them',
-    load: async () => (await import('./monitor.ts')).monitorCommand(),
-  },
-  state: {
-    summary: 'list SAs, and follow them with --watch',
-    load: async () => (await import('./list.ts')).stateCommand(),
-  },
-  policy: {
-    summary: 'list policies, and follow them with --watch',
-    load: async () => (await import('./list.ts')).policyCommand(),
-  },
-  tunnels: {
-    summary: 'list tunnels, worst first, and keep the list live with --watch',
-    load: async () => (await import('./tunnels.ts')).tunnelsCommand(),
-  },
-  wait: {
-    summary: 'wait until a tunnel is up, down or in another state',
-    load: async () => (await import('./wait.ts')).waitCommand(),
-  },
-  serve: {
-    summary: 'watch tunnels as a daemon: metrics, an API and a page over HTTP',
-    load: async () => (await import('./serve.ts')).serveCommand(),
-  },
-  check: {
-    summary: 'check tunnels for a monitoring system',
-    load: async () => (await import('./check.ts')).checkCommand(),
-  },
-  stat: {
-    summary: 'show which packets IPsec dropped and why; --watch: as it happens',
-    load: async () => (await import('./stat.ts')).statCommand(),
-  },
-  replay: {
-    summary: 'decode a file of recorded netlink messages',
-    load: async () => (await import('./replay.ts')).replayCommand(),
-  },
-  demo: {
-    summary: 'watch real SAs being added and deleted, without touching this host',
-    load: async () => (await import('./demo.ts')).demoCommand(),
-  },
-  test: {
-    summary: 'run tests where IPsec works: on this kernel or in the lab',
-    load: async () => (await import('./test.ts')).testCommand(),
-  },
-  probe: {
-    summary: 'report what this kernel and container support',
-    load: async () => (await import('./probe.ts')).probeCommand(),
-  },
-  lab: {
-    summary: 'run a command as root on a kernel with IPsec, without root on this host',
-    load: async () => (await import('./lab.ts')).labCommand(),
-  },
-};
+import { meaningOf } from './meanings.ts';
+import { programCommand, SUBCOMMANDS, type Subcommand } from './subcommands.ts';
+import { fitHelp, HELP_WIDTH } from './text/help.ts';
 
 /** The subcommand itself if an argument names it, else a stub for help and suggestions. */
 async function subcommand(name: string, { summary, load }: Subcommand, args: readonly string[]) {
@@ -74,18 +15,15 @@ async function subcommand(name: string, { summary, load }: Subcommand, args: rea
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const program = new Command('netlink-xfrm')
-    .description('Shows the IPsec state of this host, live, as the kernel reports it.')
-    .version(version)
-    .configureHelp({ subcommandTerm: (command) => command.name() })
-    // lab passes its command's options on.
-    .enablePositionalOptions();
+  const program = programCommand();
   for (const [name, about] of Object.entries(SUBCOMMANDS)) {
     program.addCommand(await subcommand(name, about, args));
   }
   // Separately created subcommands do not inherit these.
   for (const command of [program, ...program.commands]) {
     command.showHelpAfterError('(see --help)');
+    const columns = Math.min(process.stdout.columns || HELP_WIDTH, HELP_WIDTH);
+    command.configureOutput({ writeOut: (text) => process.stdout.write(fitHelp(text, columns)) });
     const wrong = command.name() === 'check' ? EXIT.checkUnknown : EXIT.usage;
     command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : wrong));
   }
@@ -93,6 +31,8 @@ async function main(args: readonly string[]): Promise<void> {
   const [first, second] = args.filter((one) => !one.startsWith('-'));
   const asked = first === 'help' ? second : first;
   const isMistyped = asked !== undefined && asked !== 'help' && !Object.hasOwn(SUBCOMMANDS, asked);
+  const meaning = isMistyped ? meaningOf(asked, Object.keys(SUBCOMMANDS)) : undefined;
+  if (meaning !== undefined) program.error(`error: unknown command '${asked}'\n${meaning}`);
   await program.parseAsync(isMistyped ? [asked] : args, { from: 'user' });
 }
 

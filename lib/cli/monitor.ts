@@ -94,8 +94,8 @@ export function monitorCommand(): Command {
       'Default groups: all but acquire. Listening to acquire makes the kernel keep a larval SA for\n' +
         'every packet that lacks an SA, as it otherwise does only while an IKE daemon listens.\n' +
         `--route adds ${ROUTE.slice(0, 5).join(', ')},\n` +
-        `${ROUTE.slice(5).join(', ')}. Other rtnetlink groups can be named too:\n` +
-        'neigh, ipv6-prefix, ipv4-netconf …; those need no privilege.\n' +
+        `${ROUTE.slice(5).join(', ')}. Other rtnetlink groups, such as neigh or ipv6-prefix,\n` +
+        'can be named too; those need no privilege.\n' +
         'See docs/command.md; schema/event-2.json describes the JSON.\n',
     )
     .action(async (words: string[], options: MonitorOptions) => {

@@ -42,8 +42,8 @@ export function serveCommand(): Command {
     .option('--config <file>', 'JSON configuration file (schema/serve-1.json)')
     .option(
       '--expect <tunnel>',
-      'a tunnel that should exist, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
-        'with several; can be repeated',
+      'a tunnel that should exist: NAME=PEER, or more exactly such as NAME=PEER,reqid=7; or a ' +
+        'JSON file with several; can be repeated',
       (text: string, all: readonly string[]) => [...all, text],
       [] as readonly string[],
     )

@@ -45,7 +45,8 @@ function mark(text: string): Partial<XfrmMark> | undefined {
 /** Recordings also hold messages that are not events. */
 const OTHER_KINDS = ['request', 'NEWSADINFO', 'NEWSPDINFO'];
 
-const KINDS = [...new Set([...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS])];
+/** The kinds that a filter can name. */
+export const KINDS = [...new Set([...Object.keys(EVENT_KINDS), ...ROUTE_KINDS, ...OTHER_KINDS])];
 
 const network = {
   expected: 'a network (10.0.0.0/8, 2001:db8::/32) or an address',

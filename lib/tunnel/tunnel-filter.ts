@@ -14,7 +14,7 @@ import { type TrafficDirection, TUNNEL_STATES, type Tunnel, type TunnelWarning }
 import type { TunnelChange, TunnelEvent } from './tunnel-changes.ts';
 
 /** The kinds of change that a term can select. */
-const CHANGES = Object.keys({
+export const CHANGES = Object.keys({
   added: true,
   up: true,
   down: true,
@@ -75,7 +75,7 @@ const OWN = {
     of: ({ tunnel }) => [tunnel?.name, tunnel?.id].filter((one) => one !== undefined),
   },
   warning: {
-    help: `warning: any, ${WARNINGS.slice(0, 6).join(', ')},\n          ${WARNINGS.slice(6).join(', ')}`,
+    help: `warning: any, ${WARNINGS.join(', ')}`,
     ...oneOf(['any', ...WARNINGS]),
     of: ({ warnings }) => (warnings.length === 0 ? [] : ['any', ...warnings.map((w) => w.kind)]),
   },
@@ -108,6 +108,10 @@ const SCOPES = {
   changes: { ...KEYS, ...TUNNEL_KEYS },
   events: { ...KEYS, ...TUNNEL_KEYS, kind: KIND },
 };
+
+/** The keys of the terms that are available. */
+export const tunnelKeys = (scope: TunnelFilterScope): readonly string[] =>
+  Object.keys(SCOPES[scope]);
 
 type Key = KeyName | keyof typeof TUNNEL_KEYS | 'kind';
 

@@ -28,7 +28,7 @@ export const script = (name: string): Promise<any> =>
   import(pathToFileURL(join(root, 'scripts', name)).href);
 
 /** What the copy leaves out: it is large, or made anew. */
-const LEFT_OUT = new Set(['.git', 'node_modules', 'dist', 'build', 'src']);
+const LEFT_OUT = new Set(['.git', 'node_modules', 'dist', 'build', 'src', 'man']);
 
 /** When something that goes into the package was last changed. */
 function changed(path: string): number {

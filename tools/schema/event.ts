@@ -21,6 +21,7 @@ import {
 } from '../../lib/xfrm/messages.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { counterKinds } from './counter.ts';
+import { findingKinds } from './finding.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
 import {
@@ -276,6 +277,28 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     always: { netns, state: { enum: ['added', 'removed'] } },
     sometimes: { error: string },
   },
+  recording: {
+    doc: 'What a recording says about itself, between its events.',
+    always: {
+      what: {
+        enum: [
+          'started',
+          'resumed',
+          'ended',
+          'clock-set',
+          'unwritten',
+          'unreadable',
+          'namespace-added',
+          'namespace-removed',
+        ],
+      },
+      text: { description: 'The same in words.', ...string },
+    },
+    sometimes: {
+      bytes: { description: 'Bytes that are missing.', ...count },
+      by: { description: 'ms by which the clock was set.', type: 'integer' },
+    },
+  },
   summary: {
     doc: 'The end of a stream.',
     always: {
@@ -287,6 +310,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
   },
   ...tunnelKinds,
   ...counterKinds,
+  ...findingKinds,
 };
 
 /** Kinds that belong to no protocol, or to any. */
@@ -294,8 +318,11 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   tunnel: undefined,
   'host-warning': undefined,
   check: undefined,
+  finding: undefined,
+  diagnosis: undefined,
   summary: undefined,
   namespace: undefined,
+  recording: undefined,
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };
@@ -309,7 +336,12 @@ function record(
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy: the('ClaimedBy') }
-      : protocol || 'change' in tag || 'tunnel' in always || 'warning' in always
+      : protocol ||
+          'what' in always ||
+          'change' in tag ||
+          'tunnel' in always ||
+          'warning' in always ||
+          'severity' in always
         ? { netns }
         : {};
   const schema = object(

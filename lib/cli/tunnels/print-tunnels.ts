@@ -4,6 +4,7 @@
  */
 
 import { tunnelJson, warningJson } from '../../json/tunnel.ts';
+import type { EventTime } from '../../netlink/event.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
 import type { TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import { formatJson } from '../json.ts';
@@ -18,6 +19,7 @@ const now = () => ({ wall: Date.now(), monotonic: performance.now() });
  * Prints the selected tunnels, and the warnings about the host.
  *
  * @param label their network namespace, if that is to be shown
+ * @param time of the snapshot
  * @returns how many tunnels it printed
  */
 export function printTunnels(
@@ -26,9 +28,9 @@ export function printTunnels(
   { json, colors }: Format,
   out: { line(text: string): void },
   label?: string | null,
+  time: EventTime = now(),
 ): number {
   const tunnels = all.filter(wanted);
-  const time = now();
   if (json) {
     const netns = label === undefined ? {} : { netns: label };
     for (const one of tunnels) {
@@ -60,10 +62,10 @@ export function printSynced(
   format: Format,
   out: { line(text: string): void },
   label?: string | null,
+  time: EventTime = now(),
 ): void {
   const { json, colors } = format;
-  const listed = printTunnels(snapshot, wanted, format, out, label);
-  const time = now();
+  const listed = printTunnels(snapshot, wanted, format, out, label, time);
   if (json) {
     const netns = label === undefined ? {} : { netns: label };
     out.line(formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, netns));

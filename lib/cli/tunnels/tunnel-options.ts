@@ -58,8 +58,8 @@ export function addTunnelOptions(command: Command): Command {
   return command
     .option(
       '--expect <tunnel>',
-      'a tunnel that should exist, NAME=PEER[,local=…,reqid=…,if_id=…,mark=…], or a JSON file ' +
-        'with several; can be repeated',
+      'a tunnel that should exist: NAME=PEER, or more exactly such as NAME=PEER,reqid=7; or a ' +
+        'JSON file with several; can be repeated',
       (text: string, all: readonly string[]) => [...all, text],
       [] as readonly string[],
     )
@@ -104,10 +104,19 @@ const withDefault = (text: string, name: keyof TunnelThresholds) =>
   `${text} (default: ${formatThreshold(THRESHOLDS[name])}; 0: never)`;
 
 /** Options for a tunnel monitor; a usage error if they are invalid. */
-export function monitorOptionsOf(
+export const monitorOptionsOf = (
   options: TunnelOptions & { readonly netns?: string },
   command: Command,
-): TunnelMonitorOptions {
+): TunnelMonitorOptions => ({
+  ...judgedBy(options, command),
+  ...(options.netns === undefined ? {} : { netns: namespacePath(options.netns) }),
+});
+
+/** How tunnels are judged, wherever they are; a usage error if the options are invalid. */
+export function judgedBy(
+  options: TunnelOptions,
+  command: Command,
+): Pick<TunnelMonitorOptions, 'expected' | 'thresholds' | 'acquires'> {
   try {
     const { idle, stalled } = options;
     return {
@@ -118,7 +127,6 @@ export function monitorOptionsOf(
         ...(stalled === undefined ? {} : { stalled }),
       },
       acquires: options.acquires === true,
-      ...(options.netns === undefined ? {} : { netns: namespacePath(options.netns) }),
     };
   } catch (error) {
     if (error instanceof ExpectError) command.error(`error: ${error.message}`);
@@ -151,12 +159,12 @@ ${wrap(
 )}
 `;
 
-/** Wraps words into lines of at most 90 characters. */
+/** Wraps words into lines that fit a manual page, too. */
 function wrap(words: readonly string[]): string {
   let line = ' ';
   const lines: string[] = [];
   for (const word of words) {
-    if (line.length + word.length > 90) {
+    if (line.length + word.length > 76) {
       lines.push(line);
       line = ' ';
     }
