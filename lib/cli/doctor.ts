@@ -1,6 +1,6 @@
 /** `netlink-xfrm doctor`: whether IPsec, and watching it, works on this host. @module */
 import { fileURLToPath } from 'node:url';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { printable } from '../wire/text.ts';
 import { FINDING_SEVERITIES, type Finding, type FindingSeverity } from './doctor/finding.ts';
 import { examine } from './doctor/findings.ts';
@@ -52,7 +52,7 @@ export function doctorCommand(): Command {
         'in order has a remedy. Nothing on this host is changed: SAs are made in a network namespace of\n' +
         'its own; the kernel may load the modules that they need.',
     )
-    .addOption(new Option('--trials', 'what is run in a user namespace').hideHelp());
+    .option('--trials', 'only try which SAs the kernel accepts, and print that as JSON');
   addNamespaceOption(addFormatOptions(command));
   return command
     .addHelpText(
