@@ -81,7 +81,10 @@ const OF_THE_LIBRARY = [
 const ofEachKernel = kernel.filter((path) => !OF_THE_LIBRARY.includes(path));
 
 /** strongSwan, libreswan and OpenIKED in the lab: they spend most of the time waiting for expiries. */
-const KEY_MANAGERS = some('all', 'kit', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories');
+const KEY_MANAGERS = some(
+  'all',
+  ...['kit', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories', 'drift'],
+);
 
 /** Generate all inputs, and start the command anew for each run (test/unit/random.ts, test/warm-command.ts). */
 const thorough = { NETLINK_XFRM_THOROUGH: '1' };
