@@ -24,9 +24,9 @@ import {
   formatOf,
   type OutputOptions,
 } from './options.ts';
-import { endWhenUnread, LineOutput, noteEmpty } from './terminal/output.ts';
-import { Table } from './terminal/text-table.ts';
-import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './text/columns.ts';
+import { endWhenUnread, LineOutput, noteEmpty, terminalWidth } from './terminal/output.ts';
+import { type Column, Table } from './terminal/text-table.ts';
+import { POLICY_COLUMNS, policyRow, STATE_COLUMNS, stateRow } from './text/columns.ts';
 import { describePolicy, describeState, formatTime } from './text/event.ts';
 
 /** What each of the two commands lists. */
@@ -34,7 +34,7 @@ interface Kind {
   readonly about: 'state' | 'policy';
   /** Plural. */
   readonly name: string;
-  readonly heads: readonly string[];
+  readonly columns: readonly Column[];
   /** Multicast groups in which the kernel reports changes. */
   readonly groups: readonly MulticastGroupName[];
   list(client: XfrmClient, filter: Filter, options: RequestOptions): AsyncIterable<ListedObject>;
@@ -43,7 +43,7 @@ interface Kind {
 const STATE: Kind = {
   about: 'state',
   name: 'SAs',
-  heads: STATE_HEADS,
+  columns: STATE_COLUMNS,
   groups: ['sa', 'expire', 'migrate', 'mapping'],
   async *list(client, filter, options) {
     for await (const state of client.listStates(filter.states, options)) {
@@ -55,7 +55,7 @@ const STATE: Kind = {
 const POLICY: Kind = {
   about: 'policy',
   name: 'policies',
-  heads: POLICY_HEADS,
+  columns: POLICY_COLUMNS,
   groups: ['policy', 'expire', 'migrate'],
   async *list(client, _, options) {
     for await (const policy of client.listPolicies({}, options)) yield { kind: 'policy', policy };
@@ -124,7 +124,7 @@ async function list(
 
 /** Formatter for entries: as JSON, as table rows, or as lines. */
 function printer(
-  { heads }: Kind,
+  { columns }: Kind,
   { json, showKeys, colors }: Format,
   out: LineOutput,
   netns: string | undefined,
@@ -137,7 +137,7 @@ function printer(
     return { item, end };
   }
   if (process.stdout.isTTY) {
-    const table = new Table(heads.map(colors.dim), (line) => out.line(line));
+    const table = new Table(columns, colors.dim, (line) => out.line(line), terminalWidth());
     const seconds = Date.now() / 1000;
     const row = (one: ListedObject) =>
       one.kind === 'state'

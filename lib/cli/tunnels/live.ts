@@ -50,7 +50,7 @@ export async function showTunnels(
     rates.update(last);
     const tunnels = last.tunnels.filter((one) => filter.matches(one));
     const { warnings, countersReadAt } = last;
-    const { rows } = screen.size;
+    const { columns, rows } = screen.size;
     above = Math.min(above, mostAbove(rowsOf(tunnels).length, warnings.length, rows));
     const view = viewStateOf(doubted, failed, now);
     const of = (id: string) => rates.of(id);
@@ -61,6 +61,7 @@ export async function showTunnels(
       view,
       rates: of,
       above,
+      columns,
       rows,
       now,
     };

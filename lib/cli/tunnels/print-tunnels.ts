@@ -8,6 +8,7 @@ import type { Tunnel } from '../../tunnel/tunnel.ts';
 import type { TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import { formatJson } from '../json.ts';
 import type { Format } from '../options.ts';
+import { terminalWidth } from '../terminal/output.ts';
 import { formatNamespace, formatTime } from '../text/event.ts';
 import { rowsOf, tunnelTable } from './tunnel-table.ts';
 import { describePart, describeTunnel, describeWarning } from './tunnel-text.ts';
@@ -44,7 +45,7 @@ export function printTunnels(
   const from = label === undefined ? '' : `${colors.magenta(formatNamespace(label))} `;
   for (const one of warnings) out.line(from + describeWarning(one, colors));
   const lines = process.stdout.isTTY
-    ? tunnelTable(rowsOf(tunnels), colors, time.wall)
+    ? tunnelTable(rowsOf(tunnels), colors, time.wall, terminalWidth())
     : tunnels.flatMap((one) => [
         describeTunnel(one, colors),
         ...(one.parts ?? []).map(describePart),
