@@ -8,14 +8,19 @@ import type { Filter } from '../monitor/filter.ts';
 import { pointAt } from '../monitor/filter-error.ts';
 import { EVENT_KINDS, type ListedObject } from '../monitor/filter-input.ts';
 import type { MulticastGroupName } from '../monitor/multicast-groups.ts';
-import { namespacePath } from '../monitor/namespace-path.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
 import { formatJson } from './json.ts';
 import {
+  addNamespaceOptions,
+  emptyText,
+  inEachNamespace,
+  type NamespaceOptions,
+  type Place,
+} from './namespaces.ts';
+import {
   addFollowOptions,
-  addNamespaceOption,
   addOutputOptions,
   FILTER_HELP,
   type FollowOptions,
@@ -27,7 +32,7 @@ import {
 import { endWhenUnread, LineOutput, noteEmpty, terminalWidth } from './terminal/output.ts';
 import { type Column, Table } from './terminal/text-table.ts';
 import { POLICY_COLUMNS, policyRow, STATE_COLUMNS, stateRow } from './text/columns.ts';
-import { describePolicy, describeState, formatTime } from './text/event.ts';
+import { describePolicy, describeState, formatNamespace, formatTime } from './text/event.ts';
 
 /** What each of the two commands lists. */
 interface Kind {
@@ -62,9 +67,8 @@ const POLICY: Kind = {
   },
 };
 
-interface Options extends OutputOptions, FollowOptions {
+interface Options extends OutputOptions, FollowOptions, NamespaceOptions {
   readonly watch?: true;
-  readonly netns?: string;
 }
 
 export const stateCommand = () => listCommand(STATE, 'security associations (SAs)');
@@ -77,7 +81,7 @@ function listCommand(kind: Kind, things: string): Command {
     )
     .argument('[filter...]', 'what to list')
     .option('-w, --watch', 'then print "synced", and events as they arrive, until Ctrl-C');
-  addNamespaceOption(addFollowOptions(addOutputOptions(command)));
+  addNamespaceOptions(addFollowOptions(addOutputOptions(command)));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
@@ -91,12 +95,26 @@ function listCommand(kind: Kind, things: string): Command {
         const reason = "'kind' filters events, and needs '--watch'";
         if (index >= 0) command.error(`error: ${pointAt(reason, words, index)}`);
         endWhenUnread();
-        const { netns } = options;
-        const where = netns === undefined ? undefined : namespacePath(netns);
-        const count = await list(kind, filter, format, new LineOutput(), { netns, where });
-        if (count === 0 && !format.json) noteEmpty(kind.name, words.length > 0);
+        const out = new LineOutput();
+        const write = printer(kind, format, out, options);
+        let count = 0;
+        await inEachNamespace(options, async ({ label, path }) => {
+          count += await list(kind, filter, format, out, write, { label, where: path });
+        });
+        write.end();
+        await out.ready();
+        if (count === 0 && !format.json) {
+          noteEmpty(emptyText(kind.name, words.length > 0, options));
+        }
       }
     });
+}
+
+/** A network namespace, and what ends listing it. */
+interface Where {
+  readonly label: Place['label'];
+  readonly where: NetnsReference | undefined;
+  readonly signal?: AbortSignal;
 }
 
 /** Prints the existing entries. @returns how many passed the filter */
@@ -105,21 +123,25 @@ async function list(
   filter: Filter,
   format: Format,
   out: LineOutput,
-  how: { netns: string | undefined; where: NetnsReference | undefined; signal?: AbortSignal },
+  write: Printer,
+  { label, where, signal }: Where,
 ): Promise<number> {
-  const { netns, where, signal } = how;
-  const write = printer(kind, format, out, netns);
   let count = 0;
   await using client = new XfrmClient({ netns: where });
   for await (const item of kind.list(client, filter, { keys: format.showKeys, signal })) {
     if (!filter.matches(item)) continue;
     count++;
-    write.item(item);
+    write.item(item, label);
     if (process.stdout.writableNeedDrain) await out.ready(signal);
   }
-  write.end();
-  await out.ready(signal);
   return count;
+}
+
+/** Prints entries. */
+interface Printer {
+  /** @param label of its namespace, where there are several */
+  item(one: ListedObject, label: Place['label']): void;
+  end(): void;
 }
 
 /** Formatter for entries: as JSON, as table rows, or as lines. */
@@ -127,31 +149,40 @@ function printer(
   { columns }: Kind,
   { json, showKeys, colors }: Format,
   out: LineOutput,
-  netns: string | undefined,
-) {
+  { netns, allNetns }: NamespaceOptions,
+): Printer {
   const end = () => {};
   if (json) {
-    const where = labelled(netns);
-    const item = (one: ListedObject) =>
-      out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys, where));
+    const item = (one: ListedObject, label: Place['label'] = netns) =>
+      out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys, labelled(label)));
     return { item, end };
   }
+  const from = (label: Place['label']) =>
+    label === undefined ? [] : [colors.magenta(formatNamespace(label))];
   if (process.stdout.isTTY) {
-    const table = new Table(columns, colors.dim, (line) => out.line(line), terminalWidth());
+    const table = new Table(
+      allNetns ? [['NETNS', ''], ...columns] : columns,
+      colors.dim,
+      (line) => out.line(line),
+      terminalWidth(),
+    );
     const seconds = Date.now() / 1000;
     const row = (one: ListedObject) =>
       one.kind === 'state'
         ? stateRow(one.state, colors, seconds)
         : policyRow(one.policy, colors, seconds);
-    return { item: (one: ListedObject) => table.row(row(one)), end: () => table.flush() };
+    return {
+      item: (one, label) => table.row([...from(label), ...row(one)]),
+      end: () => table.flush(),
+    };
   }
   const line = (one: ListedObject) =>
     one.kind === 'state' ? describeState(one.state, colors) : describePolicy(one.policy, colors);
-  return { item: (one: ListedObject) => out.line(line(one)), end };
+  return { item: (one, label) => out.line([...from(label), line(one)].join(' ')), end };
 }
 
-/** JSON member for an explicitly named namespace. */
-const labelled = (netns: string | undefined) => (netns === undefined ? {} : { netns });
+/** JSON member for a namespace that was named, or is one of several. */
+const labelled = (netns: Place['label']) => (netns === undefined ? {} : { netns });
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
@@ -174,8 +205,14 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
     groups: kind.groups,
     format,
     wanted: (event) => concerns(event) && filter.matches(event),
-    async first(out, signal, where) {
-      listed = await list(kind, filter, format, out, { netns, where, signal });
+    async first(out, signal, origins) {
+      const print = printer(kind, format, out, options);
+      for (const { label, netns: where } of origins) {
+        const known = options.allNetns ? label : undefined;
+        listed += await list(kind, filter, format, out, print, { label: known, where, signal });
+      }
+      print.end();
+      await out.ready(signal);
     },
     caughtUp(out) {
       const time = now();

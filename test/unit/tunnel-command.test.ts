@@ -427,6 +427,7 @@ const frame = (more: Partial<TunnelFrame> = {}): TunnelFrame => ({
   countersReadAt: NOW - 2000,
   view: { badge: 'SYNCED' },
   rates: () => undefined,
+  labelOf: () => undefined,
   above: 0,
   columns: 120,
   rows: 24,

@@ -7,8 +7,7 @@ import { TUNNEL_STATES, type Tunnel } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatDuration } from '../text/units.ts';
-import type { TunnelRates } from './rate-meter.ts';
-import { rowsOf, screenTable } from './tunnel-table.ts';
+import { rowsOf, screenTable, type TunnelRatesOf } from './tunnel-table.ts';
 import { describeWarning, paintState } from './tunnel-text.ts';
 
 /** How reliable the displayed state is. */
@@ -42,7 +41,9 @@ export interface TunnelFrame {
   /** When the counters were read, in milliseconds since 1970. */
   readonly countersReadAt: number;
   readonly view: ViewState;
-  rates(id: string): TunnelRates | undefined;
+  readonly rates: TunnelRatesOf;
+  /** The network namespace of a tunnel, if that is to be shown. */
+  labelOf(tunnel: Tunnel): string | null | undefined;
   /** Number of tunnel rows scrolled off above the screen. */
   readonly above: number;
   readonly columns: number;
@@ -61,7 +62,7 @@ export const mostAbove = (all: number, warnings: number, rows: number): number =
 /** The lines of a frame. */
 export function frameLines(frame: TunnelFrame, colors: Colors): string[] {
   const { tunnels, warnings, rows, now, rates } = frame;
-  const all = rowsOf(tunnels);
+  const all = rowsOf(tunnels, frame.labelOf);
   const above = Math.min(frame.above, mostAbove(all.length, warnings.length, rows));
   const room = Math.max(1, rows - AROUND - warnings.length);
   const visible = all.slice(above, above + room);

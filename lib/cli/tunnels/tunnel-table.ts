@@ -6,6 +6,7 @@ import type { Tunnel, TunnelPart, TunnelTraffic } from '../../tunnel/tunnel.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { type Column, NONE, Table } from '../terminal/text-table.ts';
 import { width } from '../terminal/width.ts';
+import { formatNamespace } from '../text/event.ts';
 import { formatBytes, formatRate } from '../text/units.ts';
 import type { TunnelRates } from './rate-meter.ts';
 import {
@@ -19,6 +20,7 @@ import {
 } from './tunnel-text.ts';
 
 const COLUMNS: readonly Column[] = [
+  ['NETNS', ''],
   ['STATE', ''],
   ['FOR', 'for '],
   ['TUNNEL', ''],
@@ -31,11 +33,27 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** A row is a tunnel, or its part with one reqid. */
-type TunnelRow = Tunnel | TunnelPart;
+interface TunnelRow {
+  readonly of: Tunnel | TunnelPart;
+  /** The network namespace, if that is to be shown. */
+  readonly label: string | null | undefined;
+}
+
+/** How much a tunnel carries. */
+export type TunnelRatesOf = (
+  tunnel: Tunnel,
+  label: string | null | undefined,
+) => TunnelRates | undefined;
 
 /** The rows for tunnels, including the parts of those that show them. */
-export const rowsOf = (tunnels: readonly Tunnel[]): TunnelRow[] =>
-  tunnels.flatMap((one) => [one, ...(one.parts ?? [])]);
+export const rowsOf = (
+  tunnels: readonly Tunnel[],
+  labelOf: (tunnel: Tunnel) => string | null | undefined = () => undefined,
+): TunnelRow[] =>
+  tunnels.flatMap((one) => [
+    { of: one, label: labelOf(one) },
+    ...(one.parts ?? []).map((part) => ({ of: part, label: undefined })),
+  ]);
 
 /** Columns that a screen leaves out if it is too narrow, the first of them first. */
 const DISPENSABLE = ['KEYED', 'ID', 'EXPIRES', 'OUT', 'IN', 'FOR'];
@@ -61,12 +79,12 @@ export function screenTable(
   colors: Colors,
   now: number,
   columns: number,
-  rates: (id: string) => TunnelRates | undefined,
+  rates: TunnelRatesOf,
 ): { readonly lines: string[]; readonly hidden: readonly string[] } {
   const rows = cellsOf(those, colors, now, rates);
   const widths = COLUMNS.map(([heading], i) => {
     const cells = rows.map((row) => row[i] ?? NONE);
-    if (cells.every((cell) => cell === NONE)) return 0;
+    if (!cells.some(hasContent)) return 0;
     const widest = Math.max(heading.length, ...cells.map(width));
     return 2 + (heading === 'WHY' ? Math.min(widest, LEAST_WHY) : widest);
   });
@@ -80,13 +98,18 @@ export function screenTable(
   return { lines: linesOf(rows, hidden, colors), hidden };
 }
 
+const hasContent = (cell: string | undefined) => cell !== NONE && cell !== '';
+
 const cellsOf = (
   those: readonly TunnelRow[],
   colors: Colors,
   now: number,
-  rates: (id: string) => TunnelRates | undefined = () => undefined,
+  rates: TunnelRatesOf = () => undefined,
 ): string[][] =>
-  those.map((one) => ('id' in one ? tunnelRow(one, colors, now, rates(one.id)) : partRow(one)));
+  those.map(({ of, label }) => [
+    label === undefined ? '' : colors.magenta(formatNamespace(label)),
+    ...('id' in of ? tunnelRow(of, colors, now, rates(of, label)) : partRow(of)),
+  ]);
 
 function linesOf(
   rows: readonly (readonly string[])[],
@@ -96,7 +119,8 @@ function linesOf(
 ): string[] {
   const told = COLUMNS.map(
     ([heading], i) =>
-      !hidden.includes(heading) && (rows.length === 0 || rows.some((row) => row[i] !== NONE)),
+      !hidden.includes(heading) &&
+      (rows.length === 0 ? heading !== 'NETNS' : rows.some((row) => hasContent(row[i]))),
   );
   const only = <Cell>(cells: readonly Cell[]) => cells.filter((_, i) => told[i]);
   const lines: string[] = [];
@@ -131,7 +155,7 @@ function tunnelRow(
 function partRow({ reqid, protocol, traffic }: TunnelPart): string[] {
   const { in: inbound, out } = traffic;
   const cells = ['', '', `  ${protocol ?? ''}`, `#${reqid}`, carried(inbound), carried(out)];
-  return COLUMNS.map((_, i) => cells[i] ?? NONE);
+  return COLUMNS.slice(1).map((_, i) => cells[i] ?? NONE);
 }
 
 const carried = ({ bytes, packets }: TunnelTraffic, rate?: number): string =>
