@@ -94,7 +94,7 @@ export async function follow(what: Follow): Promise<void> {
     throw error;
   }
   const claims = what.who ? new ClaimedProcesses() : undefined;
-  const ended = endedBySignal();
+  const ended = endedBySignal(what.until);
   const summary = new Summary();
   const both = [streams, ...(beside ? [beside] : [])];
   /** Reading is paused while this is not empty. */

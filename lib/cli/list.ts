@@ -90,7 +90,9 @@ function listCommand(kind: Kind, things: string): Command {
       const format = formatOf(options, command);
       if (options.watch) await watch(kind, filter, format, options);
       else {
-        if (options.count !== undefined) command.error("error: '--count' needs '--watch'");
+        for (const name of ['count', 'until'] as const) {
+          if (options[name] !== undefined) command.error(`error: '--${name}' needs '--watch'`);
+        }
         const index = words.findIndex((word) => /^kind\b/.test(word));
         const reason = "'kind' filters events, and needs '--watch'";
         if (index >= 0) command.error(`error: ${pointAt(reason, words, index)}`);

@@ -10,6 +10,7 @@ import { filterHelp } from '../monitor/filter-keys.ts';
 // Every subcommand that decodes messages uses some of these options.
 import '../monitor/trace.ts';
 import type { WatchOptions } from './events/event-streams.ts';
+import { moment } from './moment.ts';
 import type { Colors } from './terminal/colors.ts';
 
 /** Options for the output format. */
@@ -30,6 +31,8 @@ export interface Format {
 /** Options for a stream of events. */
 export interface FollowOptions {
   readonly count?: number;
+  /** Milliseconds since 1970. */
+  readonly until?: number;
   readonly buffer: number;
 }
 
@@ -73,10 +76,33 @@ export function addOutputOptions(command: Command): Command {
   );
 }
 
-/** Adds `--count` and `--buffer`. */
-export function addFollowOptions(command: Command): Command {
+/** Adds `--count`, which is also `-n`. */
+export function addCountOption(command: Command, what: string): Command {
+  const number = whole(2 ** 53);
   return command
-    .option('-c, --count <number>', 'stop after this many events', whole(2 ** 53))
+    .option('-c, --count <number>', `stop after this many ${what}; also -n`, number)
+    .addOption(new Option('-n <number>').argParser(number).hideHelp())
+    .on('option:n', (text: string) => {
+      command.setOptionValueWithSource('count', number(text), 'cli');
+    });
+}
+
+/** For `--since` where nothing is kept. */
+function notKept(): never {
+  throw new InvalidArgumentError(
+    'The kernel keeps no past events: `replay --since` reads a capture, and `serve` keeps an hour.',
+  );
+}
+
+/** Adds `--count`, `--until` and `--buffer`. */
+export function addFollowOptions(command: Command): Command {
+  return addCountOption(command, 'events')
+    .option(
+      '--until <time>',
+      'stop at this time: 03:12, 2026-11-29T03:12; 5m: in 5 minutes',
+      moment(1),
+    )
+    .addOption(new Option('--since <time>').argParser(notKept).hideHelp())
     .option('--buffer <MiB>', 'receive buffer to request', whole(1023), 64);
 }
 

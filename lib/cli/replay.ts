@@ -23,7 +23,8 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
-import { FILTER_HELP, filterOf } from './options.ts';
+import { moment } from './moment.ts';
+import { addCountOption, FILTER_HELP, filterOf } from './options.ts';
 import { type Recorded, RecordingError } from './recording/recorded.ts';
 import { RecordingReader, wholeMessages } from './recording/recording.ts';
 import { endWhenUnread } from './terminal/output.ts';
@@ -37,6 +38,10 @@ interface Options {
   json?: true;
   showKeys?: boolean;
   color: 'auto' | 'always' | 'never';
+  count?: number;
+  /** Milliseconds since 1970. */
+  since?: number;
+  until?: number;
 }
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -47,7 +52,7 @@ const CHUNK = 2 ** 16;
 const FILE_CHUNK = 2 ** 18;
 
 export function replayCommand(): Command {
-  return new Command('replay')
+  return addCountOption(new Command('replay'), 'messages')
     .description(
       'Prints the messages of FILE: concatenated netlink messages, as `ip xfrm monitor file` reads\n' +
         'them, or a capture of an nlmon device (pcap or pcapng). Needs no privileges.\n' +
@@ -72,6 +77,12 @@ export function replayCommand(): Command {
         .choices(['auto', 'always', 'never'])
         .default('auto'),
     )
+    .option(
+      '--since <time>',
+      'of a capture: not what is before this time: 03:12, 2026-11-29T03:12; 5m: 5 minutes ago',
+      moment(-1),
+    )
+    .option('--until <time>', 'of a capture: not what is after this time', moment(-1))
     .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2')
     .addHelpText(
       'after',
@@ -109,6 +120,8 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
   endWhenUnread();
   const print = printer(options);
   const reader = new RecordingReader(PROTOCOLS[options.protocol]);
+  const isWithin = within(options);
+  let left = options.count ?? Number.POSITIVE_INFINITY;
   let malformed = 0;
   let text = '';
   const flush = async () => {
@@ -120,19 +133,25 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
   };
   const show = async (some: Iterable<Recorded>) => {
     for (const recorded of some) {
+      if (!isWithin(recorded)) continue;
       for (const decoded of decodeRecorded(recorded, options)) {
         if (decoded.message.kind === 'malformed') malformed++;
         if (!filter.matches(decoded.message)) continue;
         text += print(decoded);
+        if (--left === 0) break;
         if (text.length >= CHUNK) await flush();
       }
+      if (left === 0) break;
     }
     // The next bytes may take a long time to arrive.
     await flush();
   };
   try {
-    for await (const chunk of input) await show(reader.push(chunk));
-    await show(reader.end());
+    for await (const chunk of input) {
+      await show(reader.push(chunk));
+      if (left === 0) break;
+    }
+    if (left > 0) await show(reader.end());
   } catch (error) {
     if (error instanceof RecordingError) error.message = `${file}: ${error.message}`;
     throw error;
@@ -141,6 +160,19 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
     input.destroy();
   }
   return malformed > 0 ? EXIT.conditionNotMet : EXIT.done;
+}
+
+/** Whether a datagram was recorded between two times. @throws RecordingError if it has no time */
+function within({ since, until }: Options): (recorded: Recorded) => boolean {
+  if (since === undefined && until === undefined) return () => true;
+  return ({ wall }) => {
+    if (wall === undefined) {
+      throw new RecordingError(
+        'it has no times: --since and --until need a capture (pcap, pcapng)',
+      );
+    }
+    return wall >= (since ?? wall) && wall <= (until ?? wall);
+  };
 }
 
 /** A decoded message and its nlmsg_len; 0 if it is malformed. */

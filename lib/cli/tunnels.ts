@@ -80,13 +80,16 @@ export function tunnelsCommand(): Command {
     .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);
-      const { watch, count, refresh, buffer } = options;
+      const { watch, count, until, refresh, buffer } = options;
       const live = watch === true && isScreen(format);
       const scope = watch && !live ? 'changes' : 'tunnels';
       const filter = tunnelFilterOf(words, scope, command, options.details);
       if (!watch && refresh !== undefined) command.error("error: '--refresh' needs '--watch'");
       if (count !== undefined && (!watch || live)) {
         command.error("error: '--count' needs '--watch' in a pipe, or with '--json'");
+      }
+      if (until !== undefined && (!watch || live)) {
+        command.error("error: '--until' needs '--watch' in a pipe, or with '--json'");
       }
       if (options.details && (!watch || live)) {
         command.error("error: '--details' needs '--watch' in a pipe, or with '--json'");
@@ -143,10 +146,10 @@ async function followTunnels(
   options: TunnelMonitorOptions,
   filter: TunnelFilter,
   format: Format,
-  { count, allNetns }: FollowOptions & NamespaceOptions,
+  { count, until, allNetns }: FollowOptions & NamespaceOptions,
 ): Promise<void> {
   const { json, colors } = format;
-  const ended = endedBySignal();
+  const ended = endedBySignal(until);
   const out = new LineOutput();
   const summary = new Summary();
   const wanted = (one: Tunnel) => filter.matches(one);

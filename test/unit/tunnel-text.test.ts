@@ -91,9 +91,9 @@ test('tunnels of several namespaces have the column NETNS', () => {
   const all = [missing(), tunnel({ parts: [part] })];
   const rows = rowsOf(all, (one) => labels[all.indexOf(one)]);
   const [head = '', first = '', second = '', third = ''] = tunnelTable(rows, plain, NOW);
-  assert.match(head, /^NETNS {6}STATE /);
-  assert.match(first, /^\(own\) {6}down /);
-  assert.match(second, /^b\\x1blue {3}up /);
+  assert.match(head, /^NETNS {5}STATE /);
+  assert.match(first, /^\(own\) {5}down /);
+  assert.match(second, /^b\\x1blue {2}up /);
   assert.match(third, /^ +comp /);
 });
 
