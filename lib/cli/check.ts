@@ -5,11 +5,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { TUNNEL_FILTER_HELP, type TunnelFilter } from '../tunnel/tunnel-filter.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
 import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
+import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import {
@@ -24,6 +26,7 @@ import {
 import {
   addTunnelOptions,
   duration,
+  judgedBy,
   monitorOptionsOf,
   THRESHOLD_HELP,
   type TunnelOptions,
@@ -37,6 +40,8 @@ interface Options extends OutputOptions, TunnelOptions {
   readonly watchFor?: number;
   readonly netns?: string;
 }
+
+type AllOptions = Options & LookBackOptions;
 
 /** Number of counter readings of `--watch-for` after the first. */
 const READINGS = 4;
@@ -83,7 +88,7 @@ export function checkCommand(): Command {
       'watch for this long: finds outbound traffic that is unanswered for half of it',
       duration,
     );
-  addNamespaceOption(addTunnelOptions(addFormatOptions(command)));
+  addLookBackOptions(addNamespaceOption(addTunnelOptions(addFormatOptions(command))));
   return command
     .configureOutput({
       outputError: (text) => {
@@ -96,17 +101,23 @@ export function checkCommand(): Command {
       'after',
       'Words of --critical and --warning: the states and warnings above; "warnings" means all warnings.\n',
     )
-    .action(async (words: string[], options: Options) => {
+    .action(async (words: string[], options: AllOptions) => {
       const format = formatOf(options, command);
-      const { critical, warning, none, watchFor } = options;
+      checkLookBack(options, command);
+      const { critical, warning, none, watchFor, recording } = options;
+      if (recording !== undefined && watchFor !== undefined) {
+        command.error("error: '--watch-for' does not work with '--recording': use '--from'");
+      }
       const filter = tunnelFilterOf(words, 'tunnels', command);
       const monitor = monitorOptionsOf(options, command);
       endWhenUnread();
       const out = new LineOutput();
       try {
         const worth = { critical, warning, none: none.toUpperCase() as CheckStatus };
-        const result = await check(monitor, filter, worth, watchFor);
-        const time = { wall: Date.now(), monotonic: performance.now() };
+        const { result, time } =
+          recording === undefined
+            ? await check(monitor, filter, worth, watchFor)
+            : await lookBack(recording, options, judgedBy(options, command), filter, worth);
         const record = { kind: 'check', time, ...result } as const;
         out.line(format.json ? formatJson(record, false) : formatCheck(result));
         process.exitCode = STATUSES.indexOf(result.status);
@@ -135,10 +146,43 @@ async function check(
     await sleep(span / READINGS);
     await monitor.refresh();
   }
-  const { tunnels, warnings } = monitor.snapshot();
-  return checkTunnels(
+  const result = resultOf(monitor.snapshot(), filter, severities);
+  return { result, time: { wall: Date.now(), monotonic: performance.now() } };
+}
+
+const resultOf = (
+  { tunnels, warnings }: TunnelSnapshot,
+  filter: TunnelFilter,
+  severities: Severities,
+) =>
+  checkTunnels(
     tunnels.filter((one) => filter.matches(one)),
     warnings,
     severities,
   );
+
+/** The result at one time of a recording, or the worst in a part of it. */
+async function lookBack(
+  path: string,
+  options: LookBackOptions,
+  judged: TunnelMonitorOptions,
+  filter: TunnelFilter,
+  severities: Severities,
+) {
+  const { LookBack, LookBackTunnels } = await import('./tunnels/look-back-tunnels.ts');
+  const tunnels = new LookBackTunnels(new LookBack(path, options), judged);
+  let [result, time] = [resultOf(tunnels.snapshot, filter, severities), tunnels.time];
+  for (const _ of tunnels.changes()) {
+    const next = resultOf(tunnels.snapshot, filter, severities);
+    if (BADNESS[next.status] > BADNESS[result.status]) [result, time] = [next, tunnels.time];
+  }
+  return { result, time };
 }
+
+/** Which of two results is reported for a part of a recording. */
+const BADNESS: Readonly<Record<CheckStatus, number>> = {
+  OK: 0,
+  UNKNOWN: 1,
+  WARNING: 2,
+  CRITICAL: 3,
+};

@@ -6,9 +6,11 @@ import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
+import type { DiagnosisRecord, FindingRecord } from './doctor.ts';
 import type { Totals } from './events/summary.ts';
 import type { CounterMoveRecord, CounterRecord } from './stat/counter-text.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
+import type { WhyRecord } from './why/record.ts';
 
 /** A network namespace was added or removed while listening. */
 export interface NamespaceRecord {
@@ -17,6 +19,27 @@ export interface NamespaceRecord {
   readonly state: 'added' | 'removed';
   /** Why it cannot be listened to. */
   readonly error?: string;
+}
+
+/** What a recording says about itself, between its events. */
+export interface RecordingNotice {
+  readonly kind: 'recording';
+  readonly what:
+    | 'started'
+    | 'resumed'
+    | 'ended'
+    | 'clock-set'
+    | 'unwritten'
+    | 'unreadable'
+    | 'namespace-added'
+    | 'namespace-removed';
+  /** In words. */
+  readonly text: string;
+  /** Bytes that are missing. */
+  readonly bytes?: number;
+  /** Milliseconds by which the clock was set. */
+  readonly by?: number;
+  readonly time: EventTime;
 }
 
 /** The content of a line. */
@@ -28,13 +51,17 @@ export type JsonRecord = { readonly time: EventTime } & (
   /** All existing entries have been listed; what follows are changes. */
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
+  | RecordingNotice
   | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }
   /** A warning about the host, in a list of tunnels. */
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
   | JsonChange
   | CheckRecord
+  | WhyRecord
   | CounterRecord
   | CounterMoveRecord
+  | FindingRecord
+  | DiagnosisRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

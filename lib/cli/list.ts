@@ -9,11 +9,15 @@ import { pointAt } from '../monitor/filter-error.ts';
 import { EVENT_KINDS, type ListedObject } from '../monitor/filter-input.ts';
 import type { MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
+import type { EventTime } from '../netlink/event.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { type RequestOptions, XfrmClient } from '../xfrm/client.ts';
+import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
+import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import {
   addNamespaceOptions,
+  emptyRecording,
   emptyText,
   inEachNamespace,
   type NamespaceOptions,
@@ -32,7 +36,13 @@ import {
 import { endWhenUnread, LineOutput, noteEmpty, terminalWidth } from './terminal/output.ts';
 import { type Column, Table } from './terminal/text-table.ts';
 import { POLICY_COLUMNS, policyRow, STATE_COLUMNS, stateRow } from './text/columns.ts';
-import { describePolicy, describeState, formatNamespace, formatTime } from './text/event.ts';
+import {
+  describePolicy,
+  describeState,
+  formatEvent,
+  formatNamespace,
+  formatTime,
+} from './text/event.ts';
 
 /** What each of the two commands lists. */
 interface Kind {
@@ -71,6 +81,8 @@ interface Options extends OutputOptions, FollowOptions, NamespaceOptions {
   readonly watch?: true;
 }
 
+type AllOptions = Options & LookBackOptions;
+
 export const stateCommand = () => listCommand(STATE, 'security associations (SAs)');
 export const policyCommand = () => listCommand(POLICY, 'policies');
 
@@ -81,14 +93,20 @@ function listCommand(kind: Kind, things: string): Command {
     )
     .argument('[filter...]', 'what to list')
     .option('-w, --watch', 'then print "synced", and events as they arrive, until Ctrl-C');
-  addNamespaceOptions(addFollowOptions(addOutputOptions(command)));
+  addLookBackOptions(addNamespaceOptions(addFollowOptions(addOutputOptions(command))));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
-    .action(async (words: string[], options: Options) => {
+    .action(async (words: string[], options: AllOptions) => {
       const filter = filterOf(words, command);
       const format = formatOf(options, command);
-      if (options.watch) await watch(kind, filter, format, options);
+      checkLookBack(options, command);
+      if (options.recording !== undefined) {
+        if (options.watch) {
+          command.error("error: '--watch' does not work with '--recording': use '--from'");
+        }
+        await lookBack(kind, filter, format, options.recording, options, words.length > 0);
+      } else if (options.watch) await watch(kind, filter, format, options);
       else {
         for (const name of ['count', 'until'] as const) {
           if (options[name] !== undefined) command.error(`error: '--${name}' needs '--watch'`);
@@ -152,11 +170,12 @@ function printer(
   { json, showKeys, colors }: Format,
   out: LineOutput,
   { netns, allNetns }: NamespaceOptions,
+  time: EventTime = now(),
 ): Printer {
   const end = () => {};
   if (json) {
     const item = (one: ListedObject, label: Place['label'] = netns) =>
-      out.line(formatJson({ ...one, protocol: 'xfrm', time: now() }, showKeys, labelled(label)));
+      out.line(formatJson({ ...one, protocol: 'xfrm', time }, showKeys, labelled(label)));
     return { item, end };
   }
   const from = (label: Place['label']) =>
@@ -168,7 +187,7 @@ function printer(
       (line) => out.line(line),
       terminalWidth(),
     );
-    const seconds = Date.now() / 1000;
+    const seconds = time.wall / 1000;
     const row = (one: ListedObject) =>
       one.kind === 'state'
         ? stateRow(one.state, colors, seconds)
@@ -188,15 +207,83 @@ const labelled = (netns: Place['label']) => (netns === undefined ? {} : { netns 
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
+/** Whether an event is about what is listed. */
+const concerns = ({ about }: Kind, event: SubscriptionEvent): boolean => {
+  if (event.protocol !== 'xfrm' || event.kind === 'overrun' || event.kind === 'malformed') {
+    return true;
+  }
+  const its = EVENT_KINDS[event.kind];
+  return its === 'both' || its === about;
+};
+
+/** Lists what was at one time of a recording, or at the beginning of a part, and then its events. */
+async function lookBack(
+  kind: Kind,
+  filter: Filter,
+  format: Format,
+  path: string,
+  options: AllOptions,
+  isFiltered: boolean,
+): Promise<void> {
+  const { LookBack, eventsOf } = await import('./look-back-events.ts');
+  endWhenUnread();
+  const look = new LookBack(path, options);
+  const played = look.play({}, true);
+  const { states, policies } = played.namespace;
+  const out = new LineOutput();
+  const time = { wall: look.span.from, monotonic: Number.NaN };
+  const write = printer(kind, format, out, options, time);
+  let listed = 0;
+  const entries: Iterable<ListedObject> =
+    kind.about === 'state'
+      ? Array.from(states, ({ value: state }) => ({ kind: 'state', state }))
+      : Array.from(policies, ({ value: policy }) => ({ kind: 'policy', policy }));
+  for (const one of entries) {
+    if (!filter.matches(one)) continue;
+    listed++;
+    write.item(one, undefined);
+    if (process.stdout.writableNeedDrain) await out.ready();
+  }
+  write.end();
+  if (options.from === undefined && options.to === undefined) {
+    if (listed === 0 && !format.json) noteEmpty(emptyRecording(kind.name, isFiltered));
+  } else {
+    synced(kind, listed, format, out, options.netns, time);
+    let left = options.count ?? Number.POSITIVE_INFINITY;
+    for (const event of eventsOf(played, look.span.to, format.showKeys)) {
+      if (event.protocol !== 'xfrm') continue;
+      if (!concerns(kind, event) || !filter.matches(event)) continue;
+      const { json, showKeys, colors } = format;
+      out.line(
+        json ? formatJson(event, showKeys, labelled(options.netns)) : formatEvent(event, colors),
+      );
+      if (process.stdout.writableNeedDrain) await out.ready();
+      if (--left === 0) break;
+    }
+  }
+  await out.ready();
+  if (look.unreadable > 0) process.exitCode = EXIT.conditionNotMet;
+}
+
+/** Prints that the list is complete. */
+function synced(
+  { name }: Kind,
+  listed: number,
+  { json, colors }: Format,
+  out: LineOutput,
+  netns: string | undefined,
+  time: EventTime,
+): void {
+  const text = `${formatTime(time.wall)} synced    ${listed} ${name} listed`;
+  out.line(
+    json
+      ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, labelled(netns))
+      : colors.dim(text),
+  );
+}
+
 /** Lists and follows. Groups are joined before the dump, so that no change is missed in between. */
 async function watch(kind: Kind, filter: Filter, format: Format, options: Options) {
-  const concerns = (event: SubscriptionEvent) => {
-    if (event.protocol !== 'xfrm' || event.kind === 'overrun' || event.kind === 'malformed') {
-      return true;
-    }
-    const about = EVENT_KINDS[event.kind];
-    return about === 'both' || about === kind.about;
-  };
   let listed = 0;
   const { netns } = options;
   // Most of the command's code: a plain list does not need it.
@@ -206,7 +293,7 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
     netns: netns === undefined ? [] : [netns],
     groups: kind.groups,
     format,
-    wanted: (event) => concerns(event) && filter.matches(event),
+    wanted: (event) => concerns(kind, event) && filter.matches(event),
     async first(out, signal, origins) {
       const print = printer(kind, format, out, options);
       for (const { label, netns: where } of origins) {
@@ -216,14 +303,6 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
       print.end();
       await out.ready(signal);
     },
-    caughtUp(out) {
-      const time = now();
-      const text = `${formatTime(time.wall)} synced    ${listed} ${kind.name} listed`;
-      out.line(
-        format.json
-          ? formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, labelled(netns))
-          : format.colors.dim(text),
-      );
-    },
+    caughtUp: (out) => synced(kind, listed, format, out, netns, now()),
   });
 }

@@ -79,10 +79,14 @@ export function emptyText(
   const look = [
     ...(isFiltered ? ['without filters: all of them'] : []),
     ...(allNetns ? [] : ['--all-netns: other namespaces']),
-    ...(isFiltered ? [] : ['netlink-xfrm probe: what this kernel can do']),
+    ...(isFiltered ? [] : ['netlink-xfrm doctor: whether IPsec works here']),
   ];
   return `no ${what} ${isFiltered ? 'match the filter ' : ''}${where}\n(${look.join('; ')})`;
 }
+
+/** The same of a recording. */
+export const emptyRecording = (what: string, isFiltered: boolean): string =>
+  `no ${what} ${isFiltered ? 'match the filter ' : ''}at that time of the recording`;
 
 /** A namespace came or went. It is not an event, and not counted. @param label null for the current one */
 export function formatNamespaceChange(

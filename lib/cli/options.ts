@@ -94,20 +94,39 @@ function notKept(): never {
   );
 }
 
-/** Adds `--count`, `--until` and `--buffer`. */
-export function addFollowOptions(command: Command): Command {
-  return addCountOption(command, 'events')
-    .option(
-      '--until <time>',
-      'stop at this time: 03:12, 2026-11-29T03:12; 5m: in 5 minutes',
-      moment(1),
-    )
-    .addOption(new Option('--since <time>').argParser(notKept).hideHelp())
-    .option('--buffer <MiB>', 'receive buffer to request', whole(1023), 64);
+/** Parses a size in bytes: 65536, 64KiB, 64MiB, 1GiB. */
+export function size(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,9})(?:([KMG])i?B?)?$/.exec(text) ?? [];
+  const value = Number(digits) * 1024 ** ' KMG'.indexOf(unit || ' ');
+  if (digits !== '' && value >= 2 ** 16) return value;
+  throw new InvalidArgumentError('It must be a size of at least 64KiB: 64MiB, 1GiB.');
 }
 
+/** Adds `--buffer`. */
+export const addBufferOption = (command: Command): Command =>
+  command.option('--buffer <MiB>', 'receive buffer to request', whole(1023), 64);
+
+/** Adds `--count`, `--until` and `--buffer`. */
+export const addFollowOptions = (command: Command): Command =>
+  addBufferOption(
+    addCountOption(command, 'events')
+      .option(
+        '--until <time>',
+        'stop at this time: 03:12, 2026-11-29T03:12; 5m: in 5 minutes',
+        moment(1),
+      )
+      .addOption(new Option('--since <time>').argParser(notKept).hideHelp()),
+  );
+
 /** Adds `--netns`, `--all-netns` and `--who`. */
-export function addOriginOptions(command: Command): Command {
+export const addOriginOptions = (command: Command): Command =>
+  addNamespacesOptions(command).option(
+    '--who',
+    'show which process an event claims to come from; the claim may be false',
+  );
+
+/** Adds `--netns` for several namespaces, and `--all-netns`. */
+export function addNamespacesOptions(command: Command): Command {
   return command
     .option(
       '--netns <name>',
@@ -120,8 +139,7 @@ export function addOriginOptions(command: Command): Command {
         '--all-netns',
         'listen in this namespace and all named ones, including new ones',
       ).conflicts('netns'),
-    )
-    .option('--who', 'show which process an event claims to come from; the claim may be false');
+    );
 }
 
 /** The format set by the options of {@link addOutputOptions} or {@link addFormatOptions}. */

@@ -3,15 +3,23 @@
  * @module
  */
 import { once } from 'node:events';
-import { createReadStream, fstatSync, openSync } from 'node:fs';
+import { createReadStream, fstatSync, openSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { Filter } from '../monitor/filter.ts';
+import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM, NLM_F_REQUEST } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
+import { CaptureReader, wholeMessages } from '../recording/capture.ts';
+import { MAGIC } from '../recording/format.ts';
+import { MOMENT_HELP } from '../recording/moment.ts';
+import { isRecording, RecordReader } from '../recording/read-blocks.ts';
+import { type Recorded, RecordingError } from '../recording/recorded.ts';
+import { isRecordingFile } from '../recording/recording.ts';
+import type { RecordingRecord } from '../recording/records.ts';
 import { decodeRoute } from '../route/decode.ts';
 import { decodeRouteMessage } from '../route/decode-message.ts';
 import type { RouteMessage } from '../route/requests.ts';
@@ -22,11 +30,12 @@ import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
 import type { XfrmEvent } from '../xfrm/events.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { EXIT } from './exit.ts';
-import { formatJson } from './json.ts';
+import { formatJson, type RecordingNotice } from './json.ts';
+import { LookBack } from './look-back.ts';
+import { eventsIn } from './look-back-events.ts';
 import { moment } from './moment.ts';
 import { addCountOption, FILTER_HELP, filterOf } from './options.ts';
-import { type Recorded, RecordingError } from './recording/recorded.ts';
-import { RecordingReader, wholeMessages } from './recording/recording.ts';
+import { formatNotice, noticeOf } from './recording-notice.ts';
 import { endWhenUnread } from './terminal/output.ts';
 import { IPROUTE2_VERSION, Iproute2Format } from './text/iproute2.ts';
 import { machineNames } from './text/machine-names.ts';
@@ -42,6 +51,9 @@ interface Options {
   /** Milliseconds since 1970. */
   since?: number;
   until?: number;
+  at?: string;
+  from?: string;
+  to?: string;
 }
 
 const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -54,12 +66,13 @@ const FILE_CHUNK = 2 ** 18;
 export function replayCommand(): Command {
   return addCountOption(new Command('replay'), 'messages')
     .description(
-      'Prints the messages of FILE: concatenated netlink messages, as `ip xfrm monitor file` reads\n' +
-        'them, or a capture of an nlmon device (pcap or pcapng). Needs no privileges.\n' +
+      'Prints the events of a recording of `record`, or the messages of another FILE: concatenated\n' +
+        'netlink messages, as `ip xfrm monitor file` reads them, or a capture of an nlmon device\n' +
+        '(pcap or pcapng). Needs no privileges.\n' +
         'Concatenated messages do not state their protocol: for rtnetlink, as recorded by rtmon,\n' +
         'use --protocol route.',
     )
-    .argument('<file>', 'the file; - for standard input')
+    .argument('<file>', 'the file, or the directory of a ring; - for standard input')
     .argument('[filter...]', 'messages to print')
     .addOption(
       new Option('-o, --output <format>', 'format')
@@ -79,17 +92,21 @@ export function replayCommand(): Command {
     )
     .option(
       '--since <time>',
-      'of a capture: not what is before this time: 03:12, 2026-11-29T03:12; 5m: 5 minutes ago',
+      'not what is before this time: 03:12, 2026-11-29T03:12; 5m: 5 minutes ago',
       moment(-1),
     )
-    .option('--until <time>', 'of a capture: not what is after this time', moment(-1))
+    .option('--until <time>', 'not what is after this time', moment(-1))
     .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2')
+    .option('--at <time>', 'of a recording: five seconds before and after this time')
+    .option('--from <time>', 'of a recording: begin at this time')
+    .option('--to <time>', 'of a recording: end at this time')
     .addHelpText(
       'after',
       `\n-o iproute2 prints what \`ip xfrm monitor file FILE\` of iproute2 ${IPROUTE2_VERSION} prints; with --show-keys,\n` +
         'byte for byte. A message that cannot be decoded becomes a record in the output (with\n' +
         '-o iproute2, a line on standard error), and the exit status is 1.\n',
     )
+    .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
     .addHelpText('after', FILTER_HELP)
     .action(async (file: string, terms: string[], options: Options, command: Command) => {
       const output = options.json ? 'json' : options.output;
@@ -100,6 +117,9 @@ export function replayCommand(): Command {
       }
       if (options.protocol === 'route' && output === 'iproute2') {
         command.error("error: '-o iproute2' is for XFRM: 'ip monitor file' prints rtnetlink");
+      }
+      if (options.at && (options.from || options.to)) {
+        command.error("error: '--at' cannot be used with '--from' or '--to'");
       }
       process.exitCode = await replay(file, filterOf(terms, command), { ...options, output });
     });
@@ -115,14 +135,18 @@ function open(file: string): Readable {
     : createReadStream('', { fd, highWaterMark: FILE_CHUNK });
 }
 
+/** Milliseconds on both sides of `--at`. */
+const AROUND = 5000;
+
+/** Reads whatever a file holds. */
+type Items = Iterable<Recorded | RecordingRecord>;
+
 async function replay(file: string, filter: Filter, options: Options): Promise<number> {
-  const input = open(file);
   endWhenUnread();
   const print = printer(options);
-  const reader = new RecordingReader(PROTOCOLS[options.protocol]);
-  const isWithin = within(options);
+  const isMeant = between(options);
   let left = options.count ?? Number.POSITIVE_INFINITY;
-  let malformed = 0;
+  let wrong = 0;
   let text = '';
   const flush = async () => {
     if (text === '') return;
@@ -131,12 +155,17 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
     text = '';
     if (!process.stdout.write(written)) await once(process.stdout, 'drain');
   };
-  const show = async (some: Iterable<Recorded>) => {
-    for (const recorded of some) {
-      if (!isWithin(recorded)) continue;
-      for (const decoded of decodeRecorded(recorded, options)) {
-        if (decoded.message.kind === 'malformed') malformed++;
-        if (!filter.matches(decoded.message)) continue;
+  const show = async (some: Items) => {
+    for (const item of some) {
+      if (!isMeant(item)) continue;
+      for (const decoded of decodeItem(item, options)) {
+        const { message } = decoded;
+        if (message.kind === 'recording') {
+          if (message.what === 'unreadable') wrong++;
+        } else {
+          if (message.kind === 'malformed') wrong++;
+          if (!filter.matches(message)) continue;
+        }
         text += print(decoded);
         if (--left === 0) break;
         if (text.length >= CHUNK) await flush();
@@ -147,28 +176,115 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
     await flush();
   };
   try {
-    for await (const chunk of input) {
-      await show(reader.push(chunk));
-      if (left === 0) break;
-    }
-    if (left > 0) await show(reader.end());
+    const recording = recordingAt(file, options);
+    if (recording) await show(recording);
+    else await readStream(file, options, show, () => left === 0);
   } catch (error) {
-    if (error instanceof RecordingError) error.message = `${file}: ${error.message}`;
+    if (error instanceof RecordingError && !error.message.startsWith(file)) {
+      error.message = `${file}: ${error.message}`;
+    }
     throw error;
   } finally {
     await flush();
-    input.destroy();
   }
-  return malformed > 0 ? EXIT.conditionNotMet : EXIT.done;
+  return wrong > 0 ? EXIT.conditionNotMet : EXIT.done;
 }
 
-/** Whether a datagram was recorded between two times. @throws RecordingError if it has no time */
-function within({ since, until }: Options): (recorded: Recorded) => boolean {
+/** The records of a recording on disk; undefined for anything else. */
+function recordingAt(file: string, options: Options): Items | undefined {
+  const about = file === '-' ? undefined : statSync(file);
+  if (!about?.isDirectory() && !(about?.isFile() && isRecordingFile(file))) {
+    for (const name of ['at', 'from', 'to'] as const) {
+      if (options[name] === undefined) continue;
+      throw new RecordingError(`--${name} needs a recording of \`netlink-xfrm record\`, on disk`);
+    }
+    return undefined;
+  }
+  const { at, from, to } = options;
+  const { recording, span } = new LookBack(file, at || from || to ? options : { from: 'start' });
+  const around = at === undefined ? 0 : AROUND;
+  return within(recording.records(), span.from - around, span.to + around);
+}
+
+function* within(
+  records: Iterable<RecordingRecord>,
+  from: number,
+  to: number,
+): Generator<RecordingRecord, void> {
+  for (const record of records) {
+    // The clock may have been set back: later ones can be earlier.
+    if (record.time.wall >= from && record.time.wall <= to) yield record;
+  }
+}
+
+/** Reads a stream of any format, chunk by chunk. */
+async function readStream(
+  file: string,
+  options: Options,
+  show: (some: Items) => Promise<void>,
+  isEnough: () => boolean,
+) {
+  const input = open(file);
+  let reader: CaptureReader | RecordReader | undefined;
+  let begin = new Uint8Array(0);
+  const decide = () => {
+    reader = isRecording(begin)
+      ? new RecordReader()
+      : new CaptureReader(PROTOCOLS[options.protocol]);
+    return show(reader.push(begin));
+  };
+  try {
+    for await (const chunk of input) {
+      if (isEnough()) return;
+      if (reader) await show(reader.push(chunk));
+      else {
+        begin = new Uint8Array(Buffer.concat([begin, chunk]));
+        if (begin.length >= MAGIC.length) await decide();
+      }
+    }
+    if (isEnough()) return;
+    if (reader === undefined) await decide();
+    if (reader) await show((reader as RecordReader).end());
+  } finally {
+    input.destroy();
+  }
+}
+
+/** A decoded message, or what a recording says about itself. */
+type Printed = Omit<Decoded, 'message'> & {
+  readonly message: Decoded['message'] | OverrunEvent | RecordingNotice;
+  readonly netns?: string | null;
+};
+
+/** What to print of a record. */
+function* decodeItem(item: Recorded | RecordingRecord, options: Options): Generator<Printed, void> {
+  if (!('kind' in item)) {
+    yield* decodeRecorded(item, options);
+    return;
+  }
+  if (item.kind === 'datagram') {
+    if (item.dumped) return;
+    const { protocol, bytes, truncated, netns, time } = item;
+    const about = { at: 0, length: bytes.length, heard: true, ...time } as const;
+    for (const one of decodeRecorded({ protocol, bytes, truncated, ...about }, options)) {
+      yield netns === null ? one : { ...one, netns };
+    }
+    return;
+  }
+  const notice = noticeOf(item);
+  if (notice) yield { message: notice, length: 0 };
+  for (const message of eventsIn(item, false))
+    yield { message: message as OverrunEvent, length: 0 };
+}
+
+/** Whether something was recorded between two times. @throws RecordingError if it has no time */
+function between({ since, until }: Options): (item: Recorded | RecordingRecord) => boolean {
   if (since === undefined && until === undefined) return () => true;
-  return ({ wall }) => {
+  return (item) => {
+    const wall = 'kind' in item ? item.time.wall : item.wall;
     if (wall === undefined) {
       throw new RecordingError(
-        'it has no times: --since and --until need a capture (pcap, pcapng)',
+        'it has no times: --since and --until need a recording, or a capture (pcap, pcapng)',
       );
     }
     return wall >= (since ?? wall) && wall <= (until ?? wall);
@@ -183,13 +299,22 @@ export interface Decoded {
 
 /** The messages of a recorded datagram; none if its protocol is not supported. */
 export function* decodeRecorded(
-  { protocol, bytes, at, length, truncated, wall = Number.NaN, heard }: Recorded,
+  {
+    protocol,
+    bytes,
+    at,
+    length,
+    truncated,
+    wall = Number.NaN,
+    monotonic = Number.NaN,
+    heard,
+  }: Recorded,
   { showKeys, output }: Pick<Options, 'showKeys' | 'output'>,
 ): Generator<Decoded, void> {
   const input: DecodeInput = {
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     bytes,
-    time: { wall, monotonic: Number.NaN },
+    time: { wall, monotonic },
     keys: showKeys === true,
   };
   const read = truncated ? length : lengthRead(input.view, length);
@@ -225,7 +350,7 @@ export function* decodeRecorded(
   };
   // ip does not distinguish a request from the event of the same type.
   if (protocol === NETLINK_XFRM) {
-    yield* decodeAll('xfrm', output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
+    yield* decodeAll('xfrm', heard || output === 'iproute2' ? decodeXfrm : decodeXfrmMessage);
   } else if (protocol === NETLINK_ROUTE && output !== 'iproute2') {
     // In multicast messages the request flag is meaningless: events of nexthop objects have it, too.
     yield* decodeAll('route', heard ? decodeRoute : decodeRouteMessage);
@@ -246,19 +371,31 @@ function lengthRead(view: DataView, length: number): number {
 }
 
 /** Formatter for messages, including the line break. */
-function printer({ output, showKeys = false, color }: Options): (decoded: Decoded) => string {
-  if (output === 'json') return ({ message }) => `${formatJson(message, showKeys)}\n`;
+function printer({ output, showKeys = false, color }: Options): (printed: Printed) => string {
+  if (output === 'json') {
+    return ({ message, netns }) =>
+      `${formatJson(message, showKeys, netns === undefined ? {} : { netns })}\n`;
+  }
   if (output === 'text') {
     const colors = pc.createColors(
       color === 'auto' ? process.stdout.isTTY === true && pc.isColorSupported : color === 'always',
     );
-    return ({ message }) => `${formatMessage(message, colors)}\n`;
+    return ({ message, netns: label }) => {
+      if (message.kind === 'recording') return `${formatNotice(message, colors)}\n`;
+      return `${formatMessage(message, colors, { label })}\n`;
+    };
   }
   const format = new Iproute2Format({ showKeys, names: machineNames() });
+  const aside = (text: string) => {
+    process.stderr.write(`netlink-xfrm: ${text}\n`);
+    return '';
+  };
   return ({ message, length }) => {
+    if (message.kind === 'recording') return aside(message.text);
+    if (message.kind === 'overrun') return aside(`events were lost (${message.code})`);
     if (message.kind === 'malformed') {
       const where = [...message.path, message.reason].join(' › ');
-      process.stderr.write(`netlink-xfrm: ${printable(where)} (offset ${message.offset})\n`);
+      aside(`${printable(where)} (offset ${message.offset})`);
       return format.malformed(message.path);
     }
     // With this format, XFRM recordings yield only events (see decodeRecorded).

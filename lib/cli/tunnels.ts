@@ -5,6 +5,7 @@
  */
 import { Command } from 'commander';
 import { changeJson } from '../json/tunnel.ts';
+import type { EventTime } from '../netlink/event.ts';
 import { onAbort } from '../socket/abort.ts';
 import type { TunnelNamespaceChange } from '../tunnel/multi-namespace-tunnel-monitor.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -18,9 +19,12 @@ import {
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { endedBySignal } from './events/ended.ts';
 import { Summary } from './events/summary.ts';
+import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
+import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import {
   addNamespaceOptions,
+  emptyRecording,
   emptyText,
   formatNamespaceChange,
   type NamespaceOptions,
@@ -43,6 +47,7 @@ import {
   addDetailsOption,
   addTunnelOptions,
   duration,
+  judgedBy,
   monitorOptionsOf,
   THRESHOLD_HELP,
   type TunnelOptions,
@@ -54,6 +59,8 @@ interface Options extends OutputOptions, FollowOptions, TunnelOptions, Namespace
   readonly apart?: true;
   readonly refresh?: number;
 }
+
+type AllOptions = Options & LookBackOptions;
 
 /** Milliseconds between counter readings on a terminal, where rates are shown. */
 const LIVE_REFRESH = 2000;
@@ -73,13 +80,19 @@ export function tunnelsCommand(): Command {
     .option('--refresh <duration>', 'with --watch: how often to read the counters', duration);
   addDetailsOption(command, 'with --watch in a pipe');
   addNamespaceOptions(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
+  addLookBackOptions(command);
   return command
     .addHelpText('after', TUNNEL_FILTER_HELP)
     .addHelpText('after', `With --watch in a pipe, also:\n${CHANGE_HELP}`)
     .addHelpText('after', THRESHOLD_HELP)
     .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
-    .action(async (words: string[], options: Options) => {
+    .action(async (words: string[], options: AllOptions) => {
       const format = formatOf(options, command);
+      checkLookBack(options, command);
+      if (options.recording !== undefined) {
+        await lookBack(options.recording, words, options, format, command);
+        return;
+      }
       const { watch, count, until, refresh, buffer } = options;
       const live = watch === true && isScreen(format);
       const scope = watch && !live ? 'changes' : 'tunnels';
@@ -117,6 +130,67 @@ const isScreen = ({ json }: Format) =>
   !json && process.stdout.isTTY === true && process.env.TERM !== 'dumb';
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
+
+/** Lists the tunnels at one time of a recording, or at the beginning of a part, and then their changes. */
+async function lookBack(
+  path: string,
+  words: readonly string[],
+  options: AllOptions,
+  format: Format,
+  command: Command,
+): Promise<void> {
+  const { watch, count, refresh, details, apart = false, from, to } = options;
+  if (watch || refresh !== undefined) {
+    command.error("error: '--watch' and '--refresh' do not work with '--recording': use '--from'");
+  }
+  const isSpan = from !== undefined || to !== undefined;
+  if (count !== undefined && !isSpan) command.error("error: '--count' needs '--from' or '--to'");
+  const filter = tunnelFilterOf(words, isSpan ? 'changes' : 'tunnels', command, details);
+  const judged = { ...judgedBy(options, command), apart };
+  const { LookBack, LookBackTunnels } = await import('./tunnels/look-back-tunnels.ts');
+  endWhenUnread();
+  const look = new LookBack(path, options);
+  const tunnels = new LookBackTunnels(look, judged);
+  const out = new LineOutput();
+  const { snapshot, time } = tunnels;
+  const wanted = (one: Tunnel) => filter.matches(one);
+  if (!isSpan) {
+    const listed = printTunnels(listOf(snapshot), wanted, format, out, time);
+    await out.ready();
+    if (listed === 0 && !format.json) {
+      noteEmpty(emptyRecording('tunnels', words.length > 0));
+    }
+  } else {
+    printSynced(snapshot, wanted, format, out, undefined, time);
+    const summary = new Summary();
+    let left = count ?? Number.POSITIVE_INFINITY;
+    for (const change of tunnels.changes()) {
+      if (change.kind === 'refreshed' || !filter.matchesChange(change)) continue;
+      summary.addChange(change);
+      const { json, colors } = format;
+      out.line(json ? formatJson(changeJson(change), false) : formatTunnelChange(change, colors));
+      if (process.stdout.writableNeedDrain) await out.ready();
+      if (isTunnelEvent(change) && --left === 0) break;
+    }
+    endWithSummary(out, format, summary, tunnels.time);
+  }
+  if (look.unreadable > 0) process.exitCode = EXIT.conditionNotMet;
+}
+
+function endWithSummary(
+  out: LineOutput,
+  { json }: Format,
+  summary: Summary,
+  time: EventTime,
+): void {
+  out.flush();
+  if (json) {
+    out.line(formatJson({ kind: 'summary', time, ...summary.totals([]) }, false));
+    out.flush();
+  } else {
+    process.stderr.write(`${summary.format([])}\n`);
+  }
+}
 
 async function listTunnels(
   options: TunnelMonitorOptions,
@@ -188,11 +262,5 @@ async function followTunnels(
     }
     if (process.stdout.writableNeedDrain) await out.ready(ended.signal).catch(() => {});
   }
-  out.flush();
-  if (json) {
-    out.line(formatJson({ kind: 'summary', time: now(), ...summary.totals([]) }, false));
-    out.flush();
-  } else {
-    process.stderr.write(`${summary.format([])}\n`);
-  }
+  endWithSummary(out, format, summary, now());
 }

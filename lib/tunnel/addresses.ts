@@ -33,7 +33,8 @@ import {
   type NetnsReference,
 } from '../socket/index.ts';
 
-const GROUPS = [
+/** The groups that announce addresses. */
+export const ADDRESS_GROUPS = [
   RTNLGRP_LINK,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV6_IFADDR,
@@ -46,7 +47,7 @@ const GROUPS = [
  * router may have a million others. Matches struct nlmsghdr, whose type is little-endian here, and
  * the struct rtmsg after it.
  */
-const LOCAL_ROUTES: readonly BpfInstruction[] = [
+export const LOCAL_ROUTES: readonly BpfInstruction[] = [
   { code: BPF.LD | BPF.B | BPF.ABS, k: 4 },
   { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTM_NEWROUTE, jt: 1 },
   { code: BPF.JMP | BPF.JEQ | BPF.K, k: RTM_DELROUTE, jf: 4 },
@@ -76,7 +77,7 @@ export class Addresses {
     this.#client = new RouteClient({ netns });
     let socket: NetlinkSocket | undefined;
     try {
-      ({ socket } = openEventSocket('route', GROUPS, receiveBufferSize, netns));
+      ({ socket } = openEventSocket('route', ADDRESS_GROUPS, receiveBufferSize, netns));
       // Events queued before the filter do no harm.
       socket.attachFilter(LOCAL_ROUTES);
       this.tables = new LiveTables<AddressKinds, RouteEvent>(

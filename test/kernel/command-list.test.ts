@@ -128,7 +128,7 @@ test('on a terminal there is a table, coloured, with durations', () => {
     /\nno SAs match the filter in this network namespace\n\(without filters: .*--all-netns: .*\)\n$/,
   );
   ip('xfrm', 'state', 'flush');
-  const look = '--all-netns: other namespaces; netlink-xfrm probe: what this kernel can do';
+  const look = '--all-netns: other namespaces; netlink-xfrm doctor: whether IPsec works here';
   for (const [command, what] of [
     ['state', 'SAs'],
     ['policy', 'policies'],

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { RecordingError } from '../../lib/cli/recording/recorded.ts';
-import { RecordingReader } from '../../lib/cli/recording/recording.ts';
 import { type Decoded, decodeRecorded } from '../../lib/cli/replay.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
+import { CaptureReader } from '../../lib/recording/capture.ts';
+import { RecordingError } from '../../lib/recording/recorded.ts';
 import { recordings } from '../../torture/decoders/recordings.ts';
 import { capture, captures } from './captures.ts';
 import { cooked, pcap, pcapng } from './pcap.ts';
@@ -15,9 +15,9 @@ const NEWSA = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
 
 /** What becomes of a recording in these chunks, and how it ends. */
 function read(chunks: Iterable<Uint8Array>, protocol = NETLINK_XFRM): [Decoded[], string?] {
-  const reader = new RecordingReader(protocol);
+  const reader = new CaptureReader(protocol);
   const decoded: Decoded[] = [];
-  const take = (part: ReturnType<RecordingReader['end']>) => {
+  const take = (part: ReturnType<CaptureReader['end']>) => {
     for (const recorded of part) {
       decoded.push(...decodeRecorded(recorded, { output: 'json', showKeys: true }));
     }
@@ -127,7 +127,7 @@ test('in chunks of any size: any file', (t) => {
 test('complete messages are available before the rest has arrived', () => {
   const packets = [cooked(6, NEWSA), cooked(6, NEWSA)];
   for (const file of [joined(NEWSA, NEWSA), pcap(packets), pcapng(packets)]) {
-    const reader = new RecordingReader(NETLINK_XFRM);
+    const reader = new CaptureReader(NETLINK_XFRM);
     const sizes = Array.from(cut(file, [1]), (byte) => [...reader.push(byte)].length);
     const at = sizes.flatMap((count, i) => (count > 0 ? [i] : []));
     assert.equal(at.length, 2);

@@ -30,9 +30,9 @@ function lines(bytes: Uint8Array, protocol: 'xfrm' | 'route', keys: boolean): st
   return all;
 }
 
-/** Those of tunnels have their own tests (tunnel-text, tunnel-command, kernel/command-tunnel-life). */
+/** Those of tunnels and recordings have their own tests (tunnel-text, tunnel-command, kernel/command-tunnel-life). */
 const kernelKinds = schemaKinds.filter(
-  (kind) => !/^(tunnel|host-warning|check|counter|finding|diagnosis)/.test(kind),
+  (kind) => !/^(tunnel|host-warning|check|counter|finding|diagnosis|recording|why)/.test(kind),
 );
 
 test('the schema matches the tables', () => {

@@ -21,6 +21,7 @@ import {
 } from '../../lib/xfrm/messages.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { counterKinds } from './counter.ts';
+import { findingKinds } from './finding.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
 import {
@@ -39,6 +40,7 @@ import {
   truth,
   unknownAttributes,
 } from './types.ts';
+import { whyKinds } from './why.ts';
 
 const count: Schema = { type: 'integer', minimum: 0 };
 
@@ -276,6 +278,28 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     always: { netns, state: { enum: ['added', 'removed'] } },
     sometimes: { error: string },
   },
+  recording: {
+    doc: 'What a recording says about itself, between its events.',
+    always: {
+      what: {
+        enum: [
+          'started',
+          'resumed',
+          'ended',
+          'clock-set',
+          'unwritten',
+          'unreadable',
+          'namespace-added',
+          'namespace-removed',
+        ],
+      },
+      text: { description: 'The same in words.', ...string },
+    },
+    sometimes: {
+      bytes: { description: 'Bytes that are missing.', ...count },
+      by: { description: 'ms by which the clock was set.', type: 'integer' },
+    },
+  },
   summary: {
     doc: 'The end of a stream.',
     always: {
@@ -286,7 +310,9 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     sometimes: { rejected: count },
   },
   ...tunnelKinds,
+  ...whyKinds,
   ...counterKinds,
+  ...findingKinds,
 };
 
 /** Kinds that belong to no protocol, or to any. */
@@ -294,8 +320,12 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   tunnel: undefined,
   'host-warning': undefined,
   check: undefined,
+  why: undefined,
+  finding: undefined,
+  diagnosis: undefined,
   summary: undefined,
   namespace: undefined,
+  recording: undefined,
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };
@@ -309,7 +339,13 @@ function record(
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy: the('ClaimedBy') }
-      : protocol || 'change' in tag || 'tunnel' in always || 'warning' in always
+      : protocol ||
+          'what' in always ||
+          'change' in tag ||
+          'tunnel' in always ||
+          'warning' in always ||
+          'severity' in always ||
+          'flow' in always
         ? { netns }
         : {};
   const schema = object(

@@ -7,11 +7,11 @@
 import '../../lib/monitor/trace.ts';
 import assert from 'node:assert/strict';
 import { formatJson } from '../../lib/cli/json.ts';
-import { RecordingReader } from '../../lib/cli/recording/recording.ts';
 import { Filter } from '../../lib/monitor/filter.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { type DecodeMessage, decodeDatagram, type Malformed } from '../../lib/netlink/event.ts';
 import { describeDatagram } from '../../lib/netlink/trace.ts';
+import { CaptureReader } from '../../lib/recording/capture.ts';
 import { decodeRoute } from '../../lib/route/decode.ts';
 import type { RouteEvent } from '../../lib/route/events.ts';
 import { printable } from '../../lib/wire/text.ts';
@@ -270,6 +270,6 @@ export function checkTime(): number {
 }
 
 function captured(file: Uint8Array): number {
-  const reader = new RecordingReader(NETLINK_XFRM);
+  const reader = new CaptureReader(NETLINK_XFRM);
   return [...reader.push(file), ...reader.end()].length;
 }

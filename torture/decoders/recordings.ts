@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import pc from 'picocolors';
 import { formatJson } from '../../lib/cli/json.ts';
-import { type Recorded, RecordingError } from '../../lib/cli/recording/recorded.ts';
-import { RecordingReader } from '../../lib/cli/recording/recording.ts';
 import { type Decoded, decodeRecorded } from '../../lib/cli/replay.ts';
 import { formatMessage } from '../../lib/cli/text/message.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../../lib/netlink/constants.ts';
+import { CaptureReader } from '../../lib/recording/capture.ts';
+import { type Recorded, RecordingError } from '../../lib/recording/recorded.ts';
 import { cooked, pcap, pcapng } from '../../test/unit/pcap.ts';
 import { strongswan } from '../../test/unit/recordings.ts';
 import { datagrams } from './inputs.ts';
@@ -31,7 +31,7 @@ function read(
   const decoded: Decoded[] = [];
   try {
     for (const protocol of [NETLINK_XFRM, NETLINK_ROUTE]) {
-      const reader = new RecordingReader(protocol);
+      const reader = new CaptureReader(protocol);
       const take = (some: Iterable<Recorded>) => {
         for (const recorded of some) {
           decoded.push(...decodeRecorded(recorded, { output: 'json', showKeys: true }));

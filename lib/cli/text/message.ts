@@ -17,6 +17,7 @@ import {
   describeState,
   formatEvent,
   formatLine,
+  type LineAdditions,
 } from './event.ts';
 import { describeRouteRequest } from './route.ts';
 
@@ -24,6 +25,7 @@ import { describeRouteRequest } from './route.ts';
 export function formatMessage(
   message: SubscriptionEvent | XfrmMessage | RouteMessage,
   colors: Colors,
+  additions: LineAdditions = {},
 ): string {
   switch (message.kind) {
     case 'request': {
@@ -45,7 +47,7 @@ export function formatMessage(
       return formatLine(message, 'NEWSPDINFO', text, colors);
     }
     default:
-      return formatEvent(message, colors);
+      return formatEvent(message, colors, additions);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { tunnelJson, warningJson } from '../../json/tunnel.ts';
+import type { EventTime } from '../../netlink/event.ts';
 import type { Tunnel, TunnelWarning } from '../../tunnel/tunnel.ts';
 import type { TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import { formatJson } from '../json.ts';
@@ -41,6 +42,7 @@ export const listOf = (
 /**
  * Prints the selected tunnels, and the warnings about the host.
  *
+ * @param time of the snapshot
  * @returns how many tunnels it printed
  */
 export function printTunnels(
@@ -48,9 +50,9 @@ export function printTunnels(
   wanted: (tunnel: Tunnel) => boolean,
   { json, colors }: Format,
   out: { line(text: string): void },
+  time: EventTime = now(),
 ): number {
   const tunnels = all.filter(wanted);
-  const time = now();
   if (json) {
     const netns = (label: string | null | undefined) =>
       label === undefined ? {} : { netns: label };
@@ -88,10 +90,10 @@ export function printSynced(
   format: Format,
   out: { line(text: string): void },
   label?: string | null,
+  time: EventTime = now(),
 ): void {
   const { json, colors } = format;
-  const listed = printTunnels(listOf(snapshot, label), wanted, format, out);
-  const time = now();
+  const listed = printTunnels(listOf(snapshot, label), wanted, format, out, time);
   if (json) {
     const netns = label === undefined ? {} : { netns: label };
     out.line(formatJson({ kind: 'synced', protocol: 'xfrm', time, listed }, false, netns));

@@ -104,10 +104,19 @@ const withDefault = (text: string, name: keyof TunnelThresholds) =>
   `${text} (default: ${formatThreshold(THRESHOLDS[name])}; 0: never)`;
 
 /** Options for a tunnel monitor; a usage error if they are invalid. */
-export function monitorOptionsOf(
+export const monitorOptionsOf = (
   options: TunnelOptions & { readonly netns?: string },
   command: Command,
-): TunnelMonitorOptions {
+): TunnelMonitorOptions => ({
+  ...judgedBy(options, command),
+  ...(options.netns === undefined ? {} : { netns: namespacePath(options.netns) }),
+});
+
+/** How tunnels are judged, wherever they are; a usage error if the options are invalid. */
+export function judgedBy(
+  options: TunnelOptions,
+  command: Command,
+): Pick<TunnelMonitorOptions, 'expected' | 'thresholds' | 'acquires'> {
   try {
     const { idle, stalled } = options;
     return {
@@ -118,7 +127,6 @@ export function monitorOptionsOf(
         ...(stalled === undefined ? {} : { stalled }),
       },
       acquires: options.acquires === true,
-      ...(options.netns === undefined ? {} : { netns: namespacePath(options.netns) }),
     };
   } catch (error) {
     if (error instanceof ExpectError) command.error(`error: ${error.message}`);

@@ -3,8 +3,8 @@
  * device: the files pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
  * @module
  */
-import { LE } from '../../wire/endian.ts';
-import { LATEST_DATE } from '../../wire/time.ts';
+import { LE } from '../wire/endian.ts';
+import { LATEST_DATE } from '../wire/time.ts';
 import type { RecordingInput, Waiting } from './input.ts';
 import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
 

@@ -3,10 +3,10 @@
  * capture of an nlmon device. They are read in chunks, with bounded memory.
  * @module
  */
-import { NETLINK_ROUTE } from '../../netlink/constants.ts';
-import { align4 } from '../../wire/attribute.ts';
-import { LE } from '../../wire/endian.ts';
-import { messageType, NLMSG_HDRLEN, nextMessage } from '../../wire/message.ts';
+import { NETLINK_ROUTE } from '../netlink/constants.ts';
+import { align4 } from '../wire/attribute.ts';
+import { LE } from '../wire/endian.ts';
+import { messageType, NLMSG_HDRLEN, nextMessage } from '../wire/message.ts';
 import { MORE, RecordingInput } from './input.ts';
 import { isCapture, readCapture } from './pcap.ts';
 import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
@@ -18,7 +18,7 @@ const notesTime = (view: DataView, at: number): boolean =>
   messageType(view, at) === TIME && view.getUint32(at, LE) >= NLMSG_HDRLEN + 8;
 
 /** Parses a recording: takes chunks of any size, and returns datagrams as soon as they are complete. */
-export class RecordingReader {
+export class CaptureReader {
   readonly #input = new RecordingInput();
   readonly #parser: Parser;
 

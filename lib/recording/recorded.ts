@@ -19,6 +19,8 @@ export interface Recorded {
   readonly length: number;
   /** Milliseconds since 1970; absent if the file has no time. */
   readonly wall?: number;
+  /** Milliseconds on a monotonic clock; absent if the file has none. */
+  readonly monotonic?: number;
   /** It was recorded by a listener: the kernel sent it, so it is not a request. */
   readonly heard?: true;
   /** Whether it was longer than what was recorded. */
@@ -36,9 +38,7 @@ export type Parser = Generator<Recorded | typeof MORE, void>;
 export const LONGEST = 2 ** 24;
 
 /** A file that is not a recording, or one that cannot be read here. */
-export class RecordingError extends Error {
-  readonly code = 'ERR_RECORDING';
-}
+export class RecordingError extends Error {}
 
 /** @throws RecordingError */
 export function refuse(text: string): never {

@@ -1,0 +1,142 @@
+/**
+ * Looking into a recording: what `--at`, `--from` and `--to` select.
+ * @module
+ */
+import type { EventTime } from '../netlink/event.ts';
+import { MOMENT_HELP, parseMoment } from '../recording/moment.ts';
+import { Playback, type PlaybackOptions } from '../recording/playback.ts';
+import { RecordingError } from '../recording/recorded.ts';
+import type { RecordedNamespace } from '../recording/recorded-namespace.ts';
+import { describeUnreadable, Recording, type Span } from '../recording/recording.ts';
+import type { RecordingRecord } from '../recording/records.ts';
+import { printable } from '../wire/text.ts';
+import type { LookBackOptions } from './look-back-options.ts';
+import { formatNamespace } from './text/event.ts';
+
+/** A recording, and the part of it that is asked for. */
+export class LookBack {
+  readonly recording: Recording;
+  /** The part; equal for a moment. */
+  readonly span: Span;
+  readonly #netns: string | undefined;
+  /** Parts that could not be read. */
+  unreadable = 0;
+
+  /** @throws RecordingError for a time that is none or outside of the recording */
+  constructor(path: string, { at, from, to, netns }: Omit<LookBackOptions, 'recording'>) {
+    this.recording = new Recording(path);
+    this.#netns = netns;
+    const whole = this.recording.span;
+    const parse = (name: string, text: string) => {
+      const time = parseMoment(text, whole);
+      if (time === undefined) {
+        throw new RecordingError(`${name} '${printable(text)}' is not a time: ${MOMENT_HELP}`);
+      }
+      return time;
+    };
+    const iso = (time: number) => new Date(time).toISOString();
+    const within = (name: string, time: number) => {
+      if (time >= whole.from && time <= whole.to) return time;
+      throw new RecordingError(
+        `${name} ${iso(time)} is outside of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}`,
+      );
+    };
+    if (from === undefined && to === undefined) {
+      const moment = at === undefined ? whole.to : within('--at', parse('--at', at));
+      this.span = { from: moment, to: moment };
+    } else {
+      const begin = from === undefined ? whole.from : parse('--from', from);
+      const end = to === undefined ? whole.to : parse('--to', to);
+      this.span = { from: Math.max(begin, whole.from), to: Math.min(end, whole.to) };
+      if (this.span.from > this.span.to) {
+        throw new RecordingError(
+          `no part of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}, is meant: ` +
+            `from ${iso(begin)} to ${iso(end)}`,
+        );
+      }
+    }
+  }
+
+  /** A time as an event time: of what is printed about it. */
+  static time(wall: number): EventTime {
+    return { wall, monotonic: Number.NaN };
+  }
+
+  /**
+   * Plays the recording up to the beginning of the part.
+   *
+   * @param fromSnapshot whether history does not matter, only what existed
+   */
+  play(options: PlaybackOptions, fromSnapshot = false): Played {
+    const { from } = this.span;
+    const records = this.#told(this.recording.records(fromSnapshot ? from : undefined));
+    const playback = new Playback(options);
+    const isSpan = from < this.span.to;
+    let next = playback.playTo(records, from);
+    // A part that begins before the first snapshot begins with that.
+    while (isSpan && next !== undefined && !this.#isOpen(playback)) {
+      playback.take(next);
+      next = playback.playTo(records, next.time.wall);
+    }
+    const namespace = this.#choose(playback);
+    if (!namespace.isOpen) {
+      throw new RecordingError(
+        `${this.recording.path}: nothing is known about ${new Date(from).toISOString()}: no snapshot was complete by then`,
+      );
+    }
+    return { playback, namespace, next, records };
+  }
+
+  /** The records, without those that could not be read, about which it tells. */
+  *#told(records: Iterable<RecordingRecord>): Generator<RecordingRecord, void> {
+    for (const record of records) {
+      if (record.kind === 'unreadable') {
+        this.unreadable++;
+        process.stderr.write(`netlink-xfrm: ${describeUnreadable(record)}\n`);
+      }
+      yield record;
+    }
+  }
+
+  #isOpen({ namespaces }: Playback): boolean {
+    const chosen =
+      this.#netns === undefined ? [...namespaces.values()] : [namespaces.get(this.#netns)];
+    return chosen.length > 0 && chosen.every((one) => one?.isOpen);
+  }
+
+  /** The namespace that is meant: as given, else the recorder's own, else the only one. */
+  #choose({ namespaces }: Playback): RecordedNamespace {
+    const [first, ...others] = namespaces.values();
+    const chosen =
+      this.#netns === undefined
+        ? (namespaces.get(null) ?? (others.length === 0 ? first : undefined))
+        : namespaces.get(this.#netns);
+    if (chosen) return chosen;
+    const names = [...namespaces.keys()].map(formatNamespace).join(', ');
+    const path = this.recording.path;
+    throw new RecordingError(
+      this.#netns === undefined
+        ? `${path} has several network namespaces: choose one with --netns: ${names}`
+        : `${path} has no network namespace '${printable(this.#netns)}', only ${names || 'none'}`,
+    );
+  }
+}
+
+/** A recording that has been played to a time. */
+export interface Played {
+  readonly playback: Playback;
+  readonly namespace: RecordedNamespace;
+  /** The next record, and those after it. */
+  readonly next: RecordingRecord | undefined;
+  readonly records: Iterator<RecordingRecord>;
+}
+
+/** Records after what was played, up to a time. */
+export function* rest({ next, records }: Played, to: number): Generator<RecordingRecord, void> {
+  let record = next;
+  while (record !== undefined && record.time.wall <= to) {
+    yield record;
+    const { done, value } = records.next();
+    record = done ? undefined : value;
+  }
+}

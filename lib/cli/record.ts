@@ -1,0 +1,142 @@
+/**
+ * `netlink-xfrm record`: a flight recorder. lib/recording/ does the work.
+ * @module
+ */
+import { statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { aborted } from 'node:util';
+import { type Command as AnyCommand, Command, InvalidArgumentError } from 'commander';
+import { namespacePath } from '../monitor/namespace-path.ts';
+import { NamespaceWatch } from '../monitor/namespace-watch.ts';
+import { RecordingFile, RecordingRing } from '../recording/files.ts';
+import { Recorder } from '../recording/recorder.ts';
+import { printable } from '../wire/text.ts';
+import { endedBySignal } from './events/ended.ts';
+import { EXIT } from './exit.ts';
+import { addBufferOption, addNamespacesOptions, size } from './options.ts';
+import { duration } from './tunnels/tunnel-options.ts';
+import { version } from './version.ts';
+
+interface Options {
+  readonly output?: string;
+  readonly ring?: number;
+  readonly for?: number;
+  readonly netns: readonly string[];
+  readonly allNetns?: true;
+  readonly snapshots: number;
+  readonly withKeys?: true;
+  readonly acquires?: true;
+  readonly buffer: number;
+}
+
+/** Milliseconds between snapshots, as between counter readings of a tunnel monitor. */
+const SNAPSHOTS = 10_000;
+
+export function recordCommand(): AnyCommand {
+  const command = new Command('record')
+    .description(
+      'Records IPsec events with snapshots, counters and clocks, for a look back with replay,\n' +
+        'timeline, diff, and --recording of state, policy, tunnels and check. Needs CAP_NET_ADMIN.\n' +
+        'Keys are replaced by zeros before anything is written.',
+    )
+    .option(
+      '-o, --output <path>',
+      'the file, which is continued if it is a recording; with --ring, a directory',
+    )
+    .option(
+      '--ring <size>',
+      'keep the newest events only: a directory of files with at most this size, such as 64MiB',
+      size,
+    )
+    .option('--for <duration>', 'end after this time; otherwise with Ctrl-C', duration)
+    .option(
+      '--snapshots <duration>',
+      'time between two dumps of all SAs, policies and addresses; more if they are large',
+      duration,
+      SNAPSHOTS,
+    )
+    .option('--with-keys', 'also record keys: whoever reads the file can decrypt the traffic')
+    .option(
+      '--acquires',
+      'listen to acquires; this changes what the kernel does (docs/tunnels.md)',
+    );
+  addBufferOption(addNamespacesOptions(command));
+  return command
+    .addHelpText('after', '\nSee docs/recording.md.\n')
+    .action(async (options: Options) => {
+      process.exitCode = await record(options, command);
+    });
+}
+
+/** `ipsec-HOST-20261129T031200Z`, and `.nxr` for a file. */
+function defaultPath(ring: boolean): string {
+  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  const host = hostname().replaceAll(/[^\w.-]/g, '_');
+  return `ipsec-${host}-${time}${ring ? '' : '.nxr'}`;
+}
+
+async function record(options: Options, command: AnyCommand): Promise<number> {
+  const { ring, netns, allNetns, snapshots, withKeys = false, acquires = false, buffer } = options;
+  if (snapshots === 0) throw new InvalidArgumentError('--snapshots must be more than 0');
+  const path = options.output ?? defaultPath(ring !== undefined);
+  if (ring === undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    command.error(`error: '${path}' is a directory: it needs '--ring'`);
+  }
+  const ended = endedBySignal();
+  let unwritten = 0;
+  let failure: unknown;
+  const say = (text: string) => process.stderr.write(`netlink-xfrm: ${text}\n`);
+  const store =
+    ring === undefined ? await RecordingFile.open(path) : await RecordingRing.open(path, ring);
+  const recorder = new Recorder(store, {
+    version,
+    keys: withKeys,
+    acquires,
+    receiveBufferSize: buffer * 2 ** 20,
+    interval: snapshots,
+    failed(error, label) {
+      failure = error;
+      say(`${label ?? 'this namespace'}: ${printable((error as Error).message)}`);
+      if (!allNetns) ended.abort();
+    },
+    unwritten(error) {
+      if (error) unwritten++;
+      say(error ? `not written: ${printable(error.message)}` : 'written again');
+    },
+  });
+  if (store instanceof RecordingRing) store.rotated = () => recorder.repeat();
+  let watch: NamespaceWatch | undefined;
+  try {
+    if (allNetns || netns.length === 0) recorder.add(null, undefined);
+    for (const one of netns) recorder.add(one, namespacePath(one));
+    if (allNetns) {
+      watch = new NamespaceWatch({
+        added({ name, path: at }) {
+          try {
+            recorder.add(name, at);
+          } catch (error) {
+            say(`${printable(name)}: ${printable((error as Error).message)}`);
+          }
+        },
+        removed: ({ name }) => void recorder.remove(name),
+      });
+      watch.begin();
+    }
+    process.stderr.write(
+      `recording in ${printable(path)}${withKeys ? ' with keys' : ''}; Ctrl-C ends\n`,
+    );
+    const timer =
+      options.for === undefined ? undefined : setTimeout(() => ended.abort(), options.for);
+    await aborted(ended.signal, ended);
+    clearTimeout(timer);
+  } finally {
+    watch?.close();
+    await recorder.close();
+    await store.close();
+  }
+  if (failure !== undefined && !allNetns) throw failure;
+  const { received, overruns } = recorder.totals;
+  const lost = overruns === 0 ? 'nothing lost' : `lost events ${overruns} times`;
+  process.stderr.write(`${received} events recorded, ${lost}\n`);
+  return unwritten > 0 || overruns > 0 ? EXIT.conditionNotMet : EXIT.done;
+}

@@ -1,0 +1,66 @@
+/**
+ * The tunnels of a recording: at the beginning of a part of it, and their changes until its end.
+ * @module
+ */
+import type { EventTime } from '../../netlink/event.ts';
+import { checkedExpected } from '../../tunnel/expected.ts';
+import { checkedThresholds } from '../../tunnel/thresholds.ts';
+import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
+import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
+import { LookBack, type Played, rest } from '../look-back.ts';
+
+export { LookBack };
+
+export class LookBackTunnels {
+  readonly #look: LookBack;
+  readonly #played: Played;
+  #queue: TunnelChange[] = [];
+
+  constructor(
+    look: LookBack,
+    { expected = [], thresholds, apart, acquires }: TunnelMonitorOptions,
+  ) {
+    this.#look = look;
+    const tunnels = {
+      expected: checkedExpected(expected),
+      thresholds: checkedThresholds(thresholds),
+      apart: apart === true,
+      acquires: acquires === true,
+    };
+    this.#played = look.play({
+      tunnels,
+      changed: (change, namespace) => {
+        if (namespace === this.#played?.namespace) this.#queue.push(change);
+      },
+    });
+  }
+
+  /** The tunnels now: at the beginning, or after the last change. */
+  get snapshot(): TunnelSnapshot {
+    return this.#played.namespace.snapshot();
+  }
+
+  /** The time now. */
+  get time(): EventTime {
+    const { from } = this.#look.span;
+    return this.#played.playback.now ?? { wall: from, monotonic: Number.NaN };
+  }
+
+  /** Changes, until the end of the part. */
+  *changes(): Generator<TunnelChange, void> {
+    const { to } = this.#look.span;
+    const { playback } = this.#played;
+    for (const record of rest(this.#played, to)) {
+      playback.take(record);
+      yield* this.#taken();
+    }
+    playback.advanceTo(to);
+    yield* this.#taken();
+  }
+
+  #taken(): TunnelChange[] {
+    const taken = this.#queue;
+    this.#queue = [];
+    return taken;
+  }
+}
