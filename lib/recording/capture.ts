@@ -1,6 +1,6 @@
 /**
- * Recordings of netlink messages: concatenated messages, as `ip monitor file` reads them, or a
- * capture of an nlmon device. They are read in chunks, with bounded memory.
+ * Recordings of netlink messages: concatenated messages, as `ip monitor file` reads them, a capture
+ * of an nlmon device, or the output of strace. They are read in chunks, with bounded memory.
  * @module
  */
 import { NETLINK_ROUTE } from '../netlink/constants.ts';
@@ -10,6 +10,7 @@ import { messageType, NLMSG_HDRLEN, nextMessage } from '../wire/message.ts';
 import { MORE, RecordingInput } from './input.ts';
 import { isCapture, readCapture } from './pcap.ts';
 import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
+import { isText, readStrace, TEXT_BEGINNING } from './strace.ts';
 
 /** Type of the messages in which rtmon records the time (NLMSG_TSTAMP of iproute2's libnetlink.h). */
 const TIME = 15;
@@ -57,7 +58,10 @@ export class CaptureReader {
 function* read(input: RecordingInput, protocol: number): Parser {
   if (!(yield* input.has(1))) return;
   const capture = (yield* input.has(4)) && isCapture(input.view);
-  yield* capture ? readCapture(input) : readMessages(input, protocol);
+  if (capture) yield* readCapture(input);
+  else if ((yield* input.has(TEXT_BEGINNING)) && isText(input.bytes(TEXT_BEGINNING))) {
+    yield* readStrace(input, protocol);
+  } else yield* readMessages(input, protocol);
 }
 
 /** Reads concatenated messages, as many as are available; with rtmon's timestamps, those between two of them. */
@@ -68,7 +72,7 @@ function* readMessages(input: RecordingInput, protocol: number): Parser {
     (yield* input.has(NLMSG_HDRLEN)) && possible(lengthHere()) && (yield* input.has(lengthHere()));
   if (!begins) {
     refuse(
-      'it is neither a file of netlink messages nor a capture of an nlmon device (pcap or pcapng)',
+      'it is neither a file of netlink messages, nor a capture of an nlmon device (pcap or pcapng), nor the output of strace',
     );
   }
   const timed = protocol === NETLINK_ROUTE;

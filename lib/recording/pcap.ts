@@ -8,18 +8,18 @@ import { LATEST_DATE } from '../wire/time.ts';
 import type { RecordingInput, Waiting } from './input.ts';
 import { LONGEST, type Parser, type Recorded, refuse } from './recorded.ts';
 
-const LINKTYPE_NETLINK = 253;
+export const LINKTYPE_NETLINK = 253;
 /**
  * Bytes before the messages (www.tcpdump.org/linktypes/LINKTYPE_NETLINK.html), big-endian: packet
  * type, ARPHRD_NETLINK 824, 10 bytes unused, the netlink protocol.
  */
-const COOKED = 16;
-const COOKED_PROTOCOL = 14;
+export const COOKED = 16;
+export const COOKED_PROTOCOL = 14;
 
 const PCAP = 0xa1b2c3d4;
 const PCAP_NANOSECONDS = 0xa1b23c4d;
-const SECTION = 0x0a0d0d0a;
-const BYTE_ORDER = 0x1a2b3c4d;
+export const SECTION = 0x0a0d0d0a;
+export const BYTE_ORDER = 0x1a2b3c4d;
 
 const littleEndian = (view: DataView, at: number, magics: readonly number[]) =>
   magics.includes(view.getUint32(at, true))
@@ -105,10 +105,10 @@ function* readPcap(input: RecordingInput): Parser {
   }
 }
 
-const INTERFACE = 1;
+export const INTERFACE = 1;
 const SIMPLE_PACKET = 3;
-const ENHANCED_PACKET = 6;
-const OPTION_RESOLUTION = 9;
+export const ENHANCED_PACKET = 6;
+export const OPTION_RESOLUTION = 9;
 
 function* readPcapng(input: RecordingInput): Parser {
   let little = true;
