@@ -230,6 +230,11 @@ export const SETS = {
       long: true,
     },
     {
+      ...inLab('sid', some('kernel', 'fate-oracle'), 1200, 1500),
+      name: 'random packets (sid)',
+      long: true,
+    },
+    {
       name: 'unit tests on arm64',
       place: arm64,
       files: [...some('emulator', 'socket'), ...OF_BYTES],
