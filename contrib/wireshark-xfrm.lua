@@ -24,43 +24,43 @@ local NAMES = {
 }
 
 local STRUCTS = {
-  xfrm_selector = {size = 56, doc = "Which packets an SA or a policy is for.", fields = {{name = "daddr", at = 0, doc = "Destination network.", type = "address", family = 40}, {name = "saddr", at = 16, doc = "Source network.", type = "address", family = 40}, {name = "dport", at = 32, doc = "Destination port; with a type, the ICMP type is the source port and this the code.", type = "be16"}, {name = "dport_mask", at = 34, doc = "Bits of dport that count; 0 for any port.", type = "be16", hex = true}, {name = "sport", at = 36, doc = "Source port.", type = "be16"}, {name = "sport_mask", at = 38, doc = "Bits of sport that count; 0 for any port.", type = "be16", hex = true}, {name = "family", at = 40, doc = "Family of both networks; unspec for any.", type = "u16", names = "XfrmFamily"}, {name = "prefixlen_d", at = 42, doc = "Prefix length of daddr, in bits.", type = "u8"}, {name = "prefixlen_s", at = 43, doc = "Prefix length of saddr, in bits.", type = "u8"}, {name = "proto", at = 44, doc = "IP protocol number; 0 for any.", type = "u8"}, {name = "ifindex", at = 48, doc = "Interface index; 0 for any.", type = "s32"}, {name = "user", at = 52, doc = "User id (__kernel_uid32_t); 0 for any.", type = "u32"}}},
-  xfrm_id = {size = 24, doc = "What identifies an SA to the receiver.", fields = {{name = "daddr", at = 0, doc = "Destination address.", type = "address", family = "outer"}, {name = "spi", at = 16, doc = "Security parameters index.", type = "be32", hex = true}, {name = "proto", at = 20, doc = "IPsec protocol.", type = "u8", names = "IpsecProto"}}},
-  xfrm_lifetime_cfg = {size = 64, doc = "Limits: at a soft one the key manager is notified (EXPIRE, hard false), at a hard one the SA is deleted.", fields = {{name = "soft_byte_limit", at = 0, doc = "Bytes; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "hard_byte_limit", at = 8, doc = "Bytes; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "soft_packet_limit", at = 16, doc = "Packets; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "hard_packet_limit", at = 24, doc = "Packets; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "soft_add_expires_seconds", at = 32, doc = "Seconds since it was added; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}, {name = "hard_add_expires_seconds", at = 40, doc = "Seconds since it was added; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}, {name = "soft_use_expires_seconds", at = 48, doc = "Seconds since its first use; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}, {name = "hard_use_expires_seconds", at = 56, doc = "Seconds since its first use; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}}},
-  xfrm_lifetime_cur = {size = 32, doc = "Usage so far.", fields = {{name = "bytes", at = 0, doc = "Bytes carried.", type = "u64"}, {name = "packets", at = 8, doc = "Packets carried.", type = "u64"}, {name = "add_time", at = 16, doc = "When it was added, in ms since 1970 (the kernel has whole seconds).", type = "u64", unit = "moment"}, {name = "use_time", at = 24, doc = "When it was first used, in ms since 1970; undefined for never.", type = "u64", unit = "moment", none = "zero"}}},
-  xfrm_stats = {size = 12, doc = "Packets that an SA refused.", fields = {{name = "replay_window", at = 0, doc = "Packets outside the replay window.", type = "u32"}, {name = "replay", at = 4, doc = "Packets seen before.", type = "u32"}, {name = "integrity_failed", at = 8, doc = "Packets whose integrity check failed.", type = "u32"}}},
-  xfrm_usersa_info = {size = 224, doc = "The fixed part of an SA.", fields = {{name = "sel", at = 0, doc = "Which packets it is for.", type = "struct", struct = "xfrm_selector"}, {name = "id", at = 56, type = "struct", struct = "xfrm_id"}, {name = "saddr", at = 80, doc = "Source address.", type = "address", family = 212}, {name = "lft", at = 96, doc = "Its limits.", type = "struct", struct = "xfrm_lifetime_cfg"}, {name = "curlft", at = 160, doc = "Usage so far.", type = "struct", struct = "xfrm_lifetime_cur"}, {name = "stats", at = 192, doc = "Packets that it refused.", type = "struct", struct = "xfrm_stats"}, {name = "seq", at = 204, doc = "The id of the ACQUIRE it answers; 0 for none.", type = "u32"}, {name = "reqid", at = 208, doc = "The id by which policies ask for it; 0 for none.", type = "u32"}, {name = "family", at = 212, doc = "Family of the addresses.", type = "u16", names = "XfrmFamily"}, {name = "mode", at = 214, doc = "Mode.", type = "u8", names = "XfrmMode"}, {name = "replay_window", at = 215, doc = "Size of the replay window in packets; larger ones are in replayEsn.", type = "u8"}, {name = "flags", at = 216, doc = "Flags.", type = "u8", names = "StateFlags", hex = true}}},
-  xfrm_usersa_id = {size = 24, doc = "What identifies an SA in requests and in DELSA.", fields = {{name = "daddr", at = 0, doc = "Destination address.", type = "address", family = 20}, {name = "spi", at = 16, doc = "Security parameters index.", type = "be32", hex = true}, {name = "family", at = 20, doc = "Family of the addresses.", type = "u16", names = "XfrmFamily"}, {name = "proto", at = 22, doc = "IPsec protocol.", type = "u8", names = "IpsecProto"}}},
-  xfrm_userpolicy_info = {size = 168, doc = "The fixed part of a policy.", fields = {{name = "sel", at = 0, doc = "Which packets it is for.", type = "struct", struct = "xfrm_selector"}, {name = "lft", at = 56, doc = "Its limits.", type = "struct", struct = "xfrm_lifetime_cfg"}, {name = "curlft", at = 120, doc = "Usage so far.", type = "struct", struct = "xfrm_lifetime_cur"}, {name = "priority", at = 152, doc = "The lower value takes precedence.", type = "u32"}, {name = "index", at = 156, doc = "The number the kernel gave it; its lowest three bits are the direction.", type = "u32"}, {name = "dir", at = 160, doc = "Direction.", type = "u8", names = "PolicyDir"}, {name = "action", at = 161, doc = "What to do with the packets.", type = "u8", names = "PolicyAction"}, {name = "flags", at = 162, doc = "Flags.", type = "u8", names = "PolicyFlags", hex = true}, {name = "share", at = 163, doc = "Who shares an SA; the kernel always reports any.", type = "u8", names = "PolicyShare"}}},
-  xfrm_userpolicy_id = {size = 64, doc = "What a request named a policy by: its index, or (index 0) its selector.", fields = {{name = "sel", at = 0, doc = "Selector; all zero when named by index.", type = "struct", struct = "xfrm_selector"}, {name = "index", at = 56, doc = "Index; 0 when named by selector.", type = "u32"}, {name = "dir", at = 60, doc = "Direction.", type = "u8", names = "PolicyDir"}}},
-  xfrm_userspi_info = {size = 232, doc = "A request for an SPI in a range.", fields = {{name = "info", at = 0, type = "struct", struct = "xfrm_usersa_info"}, {name = "min", at = 224, doc = "Lowest SPI to choose.", type = "u32"}, {name = "max", at = 228, doc = "Highest SPI to choose.", type = "u32"}}},
-  xfrm_user_acquire = {size = 280, doc = "A packet needs an SA that is not there.", fields = {{name = "id", at = 0, type = "struct", struct = "xfrm_id"}, {name = "saddr", at = 24, doc = "Source address.", type = "address", family = 80}, {name = "sel", at = 40, doc = "The packet.", type = "struct", struct = "xfrm_selector"}, {name = "policy", at = 96, doc = "The policy that asks for it.", type = "struct", struct = "xfrm_userpolicy_info"}, {name = "aalgos", at = 264, doc = "Allowed authentication algorithms, one bit each.", type = "u32"}, {name = "ealgos", at = 268, doc = "Allowed encryption algorithms, one bit each.", type = "u32"}, {name = "calgos", at = 272, doc = "Allowed compression algorithms, one bit each.", type = "u32"}, {name = "seq", at = 276, doc = "Id of this ACQUIRE; the SA that answers it carries it as seq.", type = "u32"}}},
-  xfrm_user_expire = {size = 232, doc = "An SA reached a limit.", fields = {{name = "state", at = 0, doc = "The SA.", type = "struct", struct = "xfrm_usersa_info"}, {name = "hard", at = 224, doc = "Whether the limit was a hard one: the SA is gone.", type = "truth"}}},
-  xfrm_user_polexpire = {size = 176, doc = "A policy reached a limit.", fields = {{name = "pol", at = 0, doc = "The policy.", type = "struct", struct = "xfrm_userpolicy_info"}, {name = "hard", at = 168, doc = "Whether the limit was a hard one: the policy is gone.", type = "truth"}}},
-  xfrm_usersa_flush = {size = 1, doc = "Which SAs were flushed.", fields = {{name = "proto", at = 0, doc = "IPsec protocol; any for all.", type = "u8", names = "IpsecProto"}}},
-  xfrm_aevent_id = {size = 48, doc = "The SA an async event is about.", fields = {{name = "sa_id", at = 0, type = "struct", struct = "xfrm_usersa_id"}, {name = "saddr", at = 24, doc = "Source address.", type = "address", family = 20}, {name = "flags", at = 40, doc = "What the event concerns.", type = "u32", names = "AeventFlags", hex = true}, {name = "reqid", at = 44, doc = "The id by which policies ask for the SA; 0 for none.", type = "u32"}}},
-  xfrm_user_report = {size = 60, doc = "A Mobile IPv6 packet was refused.", fields = {{name = "proto", at = 0, doc = "Protocol.", type = "u8", names = "IpsecProto"}, {name = "sel", at = 4, doc = "The packet.", type = "struct", struct = "xfrm_selector"}}},
-  xfrm_user_mapping = {size = 64, doc = "Packets of an SA in UDP now come from another address or port.", fields = {{name = "id", at = 0, type = "struct", struct = "xfrm_usersa_id"}, {name = "reqid", at = 24, doc = "The id by which policies ask for the SA; 0 for none.", type = "u32"}, {name = "old_saddr", at = 28, doc = "Source address so far.", type = "address", family = 20}, {name = "new_saddr", at = 44, doc = "Source address now.", type = "address", family = 20}, {name = "old_sport", at = 60, doc = "Source port so far.", type = "be16"}, {name = "new_sport", at = 62, doc = "Source port now.", type = "be16"}}},
-  xfrm_userpolicy_default = {size = 3, doc = "What happens to packets that no policy matches, by direction.", fields = {{name = "in", at = 0, doc = "For packets to this host.", type = "u8", names = "PolicyDefault"}, {name = "fwd", at = 1, doc = "For packets passing through.", type = "u8", names = "PolicyDefault"}, {name = "out", at = 2, doc = "For packets from this host.", type = "u8", names = "PolicyDefault"}}},
-  xfrm_mark = {size = 8, doc = "A mark and the bits of it that count.", fields = {{name = "v", at = 0, doc = "Value.", type = "u32", hex = true}, {name = "m", at = 4, doc = "Mask.", type = "u32", hex = true}}},
-  xfrm_user_migrate_state = {size = 132, doc = "One SA moves to other addresses (kernel 7.2).", fields = {{name = "id", at = 0, doc = "The SA as it was.", type = "struct", struct = "xfrm_usersa_id"}, {name = "new_daddr", at = 24, doc = "Destination from now on.", type = "address", family = 128}, {name = "new_saddr", at = 40, doc = "Source from now on.", type = "address", family = 128}, {name = "old_mark", at = 56, doc = "Mark of the SA as it was.", type = "struct", struct = "xfrm_mark"}, {name = "new_sel", at = 64, doc = "Selector from now on.", type = "struct", struct = "xfrm_selector"}, {name = "new_reqid", at = 120, doc = "Reqid from now on.", type = "u32"}, {name = "flags", at = 124, doc = "Its flags.", type = "u32", names = "MigrateStateFlags", hex = true}, {name = "new_family", at = 128, doc = "Family from now on.", type = "u16", names = "XfrmFamily"}, {name = "reserved", at = 130, type = "u16"}}},
-  xfrm_algo = {size = 68, doc = "An algorithm and its key.", fields = {{name = "alg_name", at = 0, doc = "The kernel’s name of it.", type = "name", size = 64}, {name = "alg_key_len", at = 64, doc = "Length of the key in bits.", type = "u32"}, {name = "alg_key", at = 68, doc = "The key; present only where keys were asked for.", type = "key", bits = 64}}},
-  xfrm_encap_tmpl = {size = 24, doc = "ESP inside UDP or TCP, to pass address translation.", fields = {{name = "encap_type", at = 0, doc = "Kind.", type = "u16", names = "EncapType"}, {name = "encap_sport", at = 2, doc = "Source port.", type = "be16"}, {name = "encap_dport", at = 4, doc = "Destination port.", type = "be16"}, {name = "encap_oa", at = 8, doc = "Original address.", type = "address", family = "outer"}}},
-  xfrm_user_tmpl = {size = 64, doc = "An SA that a policy asks for.", fields = {{name = "id", at = 0, type = "struct", struct = "xfrm_id"}, {name = "family", at = 24, doc = "Family of the addresses.", type = "u16", names = "XfrmFamily"}, {name = "saddr", at = 28, doc = "Source address.", type = "address", family = 24}, {name = "reqid", at = 44, doc = "The id the SA must have; 0 for any.", type = "u32"}, {name = "mode", at = 48, doc = "Mode.", type = "u8", names = "XfrmMode"}, {name = "share", at = 49, doc = "Who shares the SA.", type = "u8", names = "PolicyShare"}, {name = "optional", at = 50, doc = "Whether packets may pass without it.", type = "truth"}, {name = "aalgos", at = 52, doc = "Allowed authentication algorithms, one bit each.", type = "u32"}, {name = "ealgos", at = 56, doc = "Allowed encryption algorithms, one bit each.", type = "u32"}, {name = "calgos", at = 60, doc = "Allowed compression algorithms, one bit each.", type = "u32"}}},
-  xfrm_user_sec_ctx = {size = 8, doc = "The security label of an SA or a policy.", fields = {{name = "len", at = 0, type = "u16"}, {name = "exttype", at = 2, doc = "PF_KEY extension type.", type = "u16"}, {name = "ctx_alg", at = 4, doc = "Security module (1 SELinux).", type = "u8"}, {name = "ctx_doi", at = 5, doc = "Domain of interpretation (1 LSM).", type = "u8"}, {name = "ctx_len", at = 6, doc = "Length of the label in bytes, its NUL included.", type = "u16"}, {name = "ctx", at = 8, doc = "The label.", type = "text", length = 6}}},
-  xfrm_replay_state = {size = 12, doc = "Sequence numbers, 32 bits.", fields = {{name = "oseq", at = 0, doc = "Last number sent.", type = "u32"}, {name = "seq", at = 4, doc = "Highest number received.", type = "u32"}, {name = "bitmap", at = 8, doc = "Which of the last 32 numbers were received.", type = "u32"}}},
-  xfrm_userpolicy_type = {size = 6, doc = "The type of a policy.", fields = {{name = "type", at = 0, doc = "Type.", type = "u8", names = "PolicyType"}, {name = "reserved1", at = 2, type = "u16"}, {name = "reserved2", at = 4, type = "u8"}}},
-  xfrm_user_migrate = {size = 76, doc = "An SA and its templates move to other addresses.", fields = {{name = "old_daddr", at = 0, doc = "Destination so far.", type = "address", family = 72}, {name = "old_saddr", at = 16, doc = "Source so far.", type = "address", family = 72}, {name = "new_daddr", at = 32, doc = "Destination from now on.", type = "address", family = 74}, {name = "new_saddr", at = 48, doc = "Source from now on.", type = "address", family = 74}, {name = "proto", at = 64, doc = "IPsec protocol.", type = "u8", names = "IpsecProto"}, {name = "mode", at = 65, doc = "Mode.", type = "u8", names = "XfrmMode"}, {name = "reserved", at = 66, type = "u16"}, {name = "reqid", at = 68, doc = "The id by which policies ask for the SA; 0 for none.", type = "u32"}, {name = "old_family", at = 72, doc = "Family so far.", type = "u16", names = "XfrmFamily"}, {name = "new_family", at = 74, doc = "Family from now on.", type = "u16", names = "XfrmFamily"}}},
-  xfrm_algo_aead = {size = 72, doc = "An algorithm that encrypts and protects.", fields = {{name = "alg_name", at = 0, doc = "The kernel’s name of it.", type = "name", size = 64}, {name = "alg_key_len", at = 64, doc = "Length of the key in bits, salt included.", type = "u32"}, {name = "alg_icv_len", at = 68, doc = "Length of the check value in bits.", type = "u32"}, {name = "alg_key", at = 72, doc = "The key; present only where keys were asked for.", type = "key", bits = 64}}},
-  xfrm_user_kmaddress = {size = 40, doc = "Addresses the key managers talk over.", fields = {{name = "local", at = 0, doc = "Ours.", type = "address", family = 36}, {name = "remote", at = 16, doc = "The peer’s.", type = "address", family = 36}, {name = "reserved", at = 32, type = "u32"}, {name = "family", at = 36, doc = "Family of both.", type = "u16", names = "XfrmFamily"}}},
-  xfrm_algo_auth = {size = 72, doc = "An integrity algorithm and its key.", fields = {{name = "alg_name", at = 0, doc = "The kernel’s name of it.", type = "name", size = 64}, {name = "alg_key_len", at = 64, doc = "Length of the key in bits.", type = "u32"}, {name = "alg_trunc_len", at = 68, doc = "Length of the check value in the packet, in bits.", type = "u32"}, {name = "alg_key", at = 72, doc = "The key; present only where keys were asked for.", type = "key", bits = 64}}},
-  xfrm_replay_state_esn = {size = 24, doc = "Sequence numbers with a large replay window, or of 64 bits (flag esn).", fields = {{name = "bmp_len", at = 0, type = "u32"}, {name = "oseq", at = 4, doc = "Last number sent, low half.", type = "u32"}, {name = "seq", at = 8, doc = "Highest number received, low half.", type = "u32"}, {name = "oseq_hi", at = 12, doc = "Last number sent, high half.", type = "u32"}, {name = "seq_hi", at = 16, doc = "Highest number received, high half.", type = "u32"}, {name = "replay_window", at = 20, doc = "Size of the replay window in packets.", type = "u32"}, {name = "bmp", at = 24, doc = "Which numbers in the window were received, 32 a word.", type = "words", count = 0}}},
-  xfrm_address_filter = {size = 36, doc = "Which SAs a dump is asked for.", fields = {{name = "saddr", at = 0, doc = "Source network.", type = "address", family = 32}, {name = "daddr", at = 16, doc = "Destination network.", type = "address", family = 32}, {name = "family", at = 32, doc = "Family of both.", type = "u16", names = "XfrmFamily"}, {name = "splen", at = 34, doc = "Prefix length of saddr, in bits.", type = "u8"}, {name = "dplen", at = 35, doc = "Prefix length of daddr, in bits.", type = "u8"}}},
-  xfrm_user_offload = {size = 8, doc = "The device that does the work.", fields = {{name = "ifindex", at = 0, doc = "Interface index.", type = "s32"}, {name = "flags", at = 4, doc = "Flags.", type = "u8", names = "OffloadFlags", hex = true}}},
-  xfrmu_sadhinfo = {size = 8, doc = "Hash table of the SAs.", fields = {{name = "sadhcnt", at = 0, doc = "Buckets.", type = "u32"}, {name = "sadhmcnt", at = 4, doc = "Most buckets there may be.", type = "u32"}}},
-  xfrmu_spdinfo = {size = 24, doc = "Numbers of policies.", fields = {{name = "incnt", at = 0, doc = "Inbound.", type = "u32"}, {name = "outcnt", at = 4, doc = "Outbound.", type = "u32"}, {name = "fwdcnt", at = 8, doc = "Forward.", type = "u32"}, {name = "inscnt", at = 12, doc = "Inbound, of sockets.", type = "u32"}, {name = "outscnt", at = 16, doc = "Outbound, of sockets.", type = "u32"}, {name = "fwdscnt", at = 20, doc = "Forward, of sockets.", type = "u32"}}},
-  xfrmu_spdhinfo = {size = 8, doc = "Hash table of the policies.", fields = {{name = "spdhcnt", at = 0, doc = "Buckets.", type = "u32"}, {name = "spdhmcnt", at = 4, doc = "Most buckets there may be.", type = "u32"}}},
-  xfrmu_spdhthresh = {size = 2, doc = "Prefix lengths from which a policy is hashed.", fields = {{name = "lbits", at = 0, doc = "Of the local network.", type = "u8"}, {name = "rbits", at = 1, doc = "Of the remote network.", type = "u8"}}},
+  xfrm_selector = {size = 56, family = 40, around = 40, fields = {{name = "daddr", at = 0, doc = "Destination network.", type = "address", family = 40}, {name = "saddr", at = 16, doc = "Source network.", type = "address", family = 40}, {name = "dport", at = 32, doc = "Destination port; with a type, the ICMP type is the source port and this the code.", type = "be16"}, {name = "dport_mask", at = 34, doc = "Bits of dport that count; 0 for any port.", type = "be16", hex = true}, {name = "sport", at = 36, doc = "Source port.", type = "be16"}, {name = "sport_mask", at = 38, doc = "Bits of sport that count; 0 for any port.", type = "be16", hex = true}, {name = "family", at = 40, doc = "Family of both networks; unspec for any.", type = "u16", names = "XfrmFamily"}, {name = "prefixlen_d", at = 42, doc = "Prefix length of daddr, in bits.", type = "u8"}, {name = "prefixlen_s", at = 43, doc = "Prefix length of saddr, in bits.", type = "u8"}, {name = "proto", at = 44, doc = "IP protocol number; 0 for any.", type = "u8"}, {name = "ifindex", at = 48, doc = "Interface index; 0 for any.", type = "s32"}, {name = "user", at = 52, doc = "User id (__kernel_uid32_t); 0 for any.", type = "u32"}}},
+  xfrm_id = {size = 24, family = "outer", around = "outer", fields = {{name = "daddr", at = 0, doc = "Destination address.", type = "address", family = "outer"}, {name = "spi", at = 16, doc = "Security parameters index.", type = "be32", hex = true}, {name = "proto", at = 20, doc = "IPsec protocol.", type = "u8", names = "IpsecProto"}}},
+  xfrm_lifetime_cfg = {size = 64, around = "outer", fields = {{name = "soft_byte_limit", at = 0, doc = "Bytes; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "hard_byte_limit", at = 8, doc = "Bytes; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "soft_packet_limit", at = 16, doc = "Packets; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "hard_packet_limit", at = 24, doc = "Packets; NO_LIMIT for none.", type = "u64", none = "ones"}, {name = "soft_add_expires_seconds", at = 32, doc = "Seconds since it was added; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}, {name = "hard_add_expires_seconds", at = 40, doc = "Seconds since it was added; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}, {name = "soft_use_expires_seconds", at = 48, doc = "Seconds since its first use; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}, {name = "hard_use_expires_seconds", at = 56, doc = "Seconds since its first use; NO_LIMIT for none.", type = "u64", unit = "seconds", none = "zero"}}},
+  xfrm_lifetime_cur = {size = 32, around = "outer", fields = {{name = "bytes", at = 0, doc = "Bytes carried.", type = "u64"}, {name = "packets", at = 8, doc = "Packets carried.", type = "u64"}, {name = "add_time", at = 16, doc = "When it was added, in ms since 1970 (the kernel has whole seconds).", type = "u64", unit = "moment"}, {name = "use_time", at = 24, doc = "When it was first used, in ms since 1970; undefined for never.", type = "u64", unit = "moment", none = "zero"}}},
+  xfrm_stats = {size = 12, around = "outer", fields = {{name = "replay_window", at = 0, doc = "Packets outside the replay window.", type = "u32"}, {name = "replay", at = 4, doc = "Packets seen before.", type = "u32"}, {name = "integrity_failed", at = 8, doc = "Packets whose integrity check failed.", type = "u32"}}},
+  xfrm_usersa_info = {size = 224, family = 212, around = 212, fields = {{name = "sel", at = 0, doc = "Which packets it is for.", type = "struct", struct = "xfrm_selector"}, {name = "id", at = 56, type = "struct", struct = "xfrm_id"}, {name = "saddr", at = 80, doc = "Source address.", type = "address", family = 212}, {name = "lft", at = 96, doc = "Its limits.", type = "struct", struct = "xfrm_lifetime_cfg"}, {name = "curlft", at = 160, doc = "Usage so far.", type = "struct", struct = "xfrm_lifetime_cur"}, {name = "stats", at = 192, doc = "Packets that it refused.", type = "struct", struct = "xfrm_stats"}, {name = "seq", at = 204, doc = "The id of the ACQUIRE it answers; 0 for none.", type = "u32"}, {name = "reqid", at = 208, doc = "The id by which policies ask for it; 0 for none.", type = "u32"}, {name = "family", at = 212, doc = "Family of the addresses.", type = "u16", names = "XfrmFamily"}, {name = "mode", at = 214, doc = "Mode.", type = "u8", names = "XfrmMode"}, {name = "replay_window", at = 215, doc = "Size of the replay window in packets; larger ones are in replayEsn.", type = "u8"}, {name = "flags", at = 216, doc = "Flags.", type = "u8", names = "StateFlags", hex = true}}},
+  xfrm_usersa_id = {size = 24, family = 20, around = 20, fields = {{name = "daddr", at = 0, doc = "Destination address.", type = "address", family = 20}, {name = "spi", at = 16, doc = "Security parameters index.", type = "be32", hex = true}, {name = "family", at = 20, doc = "Family of the addresses.", type = "u16", names = "XfrmFamily"}, {name = "proto", at = 22, doc = "IPsec protocol.", type = "u8", names = "IpsecProto"}}},
+  xfrm_userpolicy_info = {size = 168, around = 40, fields = {{name = "sel", at = 0, doc = "Which packets it is for.", type = "struct", struct = "xfrm_selector"}, {name = "lft", at = 56, doc = "Its limits.", type = "struct", struct = "xfrm_lifetime_cfg"}, {name = "curlft", at = 120, doc = "Usage so far.", type = "struct", struct = "xfrm_lifetime_cur"}, {name = "priority", at = 152, doc = "The lower value takes precedence.", type = "u32"}, {name = "index", at = 156, doc = "The number the kernel gave it; its lowest three bits are the direction.", type = "u32"}, {name = "dir", at = 160, doc = "Direction.", type = "u8", names = "PolicyDir"}, {name = "action", at = 161, doc = "What to do with the packets.", type = "u8", names = "PolicyAction"}, {name = "flags", at = 162, doc = "Flags.", type = "u8", names = "PolicyFlags", hex = true}, {name = "share", at = 163, doc = "Who shares an SA; the kernel always reports any.", type = "u8", names = "PolicyShare"}}},
+  xfrm_userpolicy_id = {size = 64, around = 40, fields = {{name = "sel", at = 0, doc = "Selector; all zero when named by index.", type = "struct", struct = "xfrm_selector"}, {name = "index", at = 56, doc = "Index; 0 when named by selector.", type = "u32"}, {name = "dir", at = 60, doc = "Direction.", type = "u8", names = "PolicyDir"}}},
+  xfrm_userspi_info = {size = 232, family = 212, around = 212, fields = {{name = "info", at = 0, type = "struct", struct = "xfrm_usersa_info"}, {name = "min", at = 224, doc = "Lowest SPI to choose.", type = "u32"}, {name = "max", at = 228, doc = "Highest SPI to choose.", type = "u32"}}},
+  xfrm_user_acquire = {size = 280, family = 80, around = 80, fields = {{name = "id", at = 0, type = "struct", struct = "xfrm_id"}, {name = "saddr", at = 24, doc = "Source address.", type = "address", family = 80}, {name = "sel", at = 40, doc = "The packet.", type = "struct", struct = "xfrm_selector"}, {name = "policy", at = 96, doc = "The policy that asks for it.", type = "struct", struct = "xfrm_userpolicy_info"}, {name = "aalgos", at = 264, doc = "Allowed authentication algorithms, one bit each.", type = "u32"}, {name = "ealgos", at = 268, doc = "Allowed encryption algorithms, one bit each.", type = "u32"}, {name = "calgos", at = 272, doc = "Allowed compression algorithms, one bit each.", type = "u32"}, {name = "seq", at = 276, doc = "Id of this ACQUIRE; the SA that answers it carries it as seq.", type = "u32"}}},
+  xfrm_user_expire = {size = 232, around = 212, fields = {{name = "state", at = 0, doc = "The SA.", type = "struct", struct = "xfrm_usersa_info"}, {name = "hard", at = 224, doc = "Whether the limit was a hard one: the SA is gone.", type = "truth"}}},
+  xfrm_user_polexpire = {size = 176, around = 40, fields = {{name = "pol", at = 0, doc = "The policy.", type = "struct", struct = "xfrm_userpolicy_info"}, {name = "hard", at = 168, doc = "Whether the limit was a hard one: the policy is gone.", type = "truth"}}},
+  xfrm_usersa_flush = {size = 1, around = "outer", fields = {{name = "proto", at = 0, doc = "IPsec protocol; any for all.", type = "u8", names = "IpsecProto"}}},
+  xfrm_aevent_id = {size = 48, family = 20, around = 20, fields = {{name = "sa_id", at = 0, type = "struct", struct = "xfrm_usersa_id"}, {name = "saddr", at = 24, doc = "Source address.", type = "address", family = 20}, {name = "flags", at = 40, doc = "What the event concerns.", type = "u32", names = "AeventFlags", hex = true}, {name = "reqid", at = 44, doc = "The id by which policies ask for the SA; 0 for none.", type = "u32"}}},
+  xfrm_user_report = {size = 60, around = 44, fields = {{name = "proto", at = 0, doc = "Protocol.", type = "u8", names = "IpsecProto"}, {name = "sel", at = 4, doc = "The packet.", type = "struct", struct = "xfrm_selector"}}},
+  xfrm_user_mapping = {size = 64, family = 20, around = 20, fields = {{name = "id", at = 0, type = "struct", struct = "xfrm_usersa_id"}, {name = "reqid", at = 24, doc = "The id by which policies ask for the SA; 0 for none.", type = "u32"}, {name = "old_saddr", at = 28, doc = "Source address so far.", type = "address", family = 20}, {name = "new_saddr", at = 44, doc = "Source address now.", type = "address", family = 20}, {name = "old_sport", at = 60, doc = "Source port so far.", type = "be16"}, {name = "new_sport", at = 62, doc = "Source port now.", type = "be16"}}},
+  xfrm_userpolicy_default = {size = 3, around = "outer", fields = {{name = "in", at = 0, doc = "For packets to this host.", type = "u8", names = "PolicyDefault"}, {name = "fwd", at = 1, doc = "For packets passing through.", type = "u8", names = "PolicyDefault"}, {name = "out", at = 2, doc = "For packets from this host.", type = "u8", names = "PolicyDefault"}}},
+  xfrm_mark = {size = 8, around = "outer", fields = {{name = "v", at = 0, doc = "Value.", type = "u32", hex = true}, {name = "m", at = 4, doc = "Mask.", type = "u32", hex = true}}},
+  xfrm_user_migrate_state = {size = 132, around = 20, fields = {{name = "id", at = 0, doc = "The SA as it was.", type = "struct", struct = "xfrm_usersa_id"}, {name = "new_daddr", at = 24, doc = "Destination from now on.", type = "address", family = 128, only = true}, {name = "new_saddr", at = 40, doc = "Source from now on.", type = "address", family = 128, only = true}, {name = "old_mark", at = 56, doc = "Mark of the SA as it was.", type = "struct", struct = "xfrm_mark"}, {name = "new_sel", at = 64, doc = "Selector from now on.", type = "struct", struct = "xfrm_selector"}, {name = "new_reqid", at = 120, doc = "Reqid from now on.", type = "u32"}, {name = "flags", at = 124, doc = "Its flags.", type = "u32", names = "MigrateStateFlags", hex = true}, {name = "new_family", at = 128, doc = "Family from now on.", type = "u16", names = "XfrmFamily"}, {name = "reserved", at = 130, type = "u16"}}},
+  xfrm_algo = {size = 68, around = "outer", fields = {{name = "alg_name", at = 0, doc = "The kernel’s name of it.", type = "name", size = 64}, {name = "alg_key_len", at = 64, doc = "Length of the key in bits.", type = "u32"}, {name = "alg_key", at = 68, doc = "The key; present only where keys were asked for.", type = "key", bits = 64}}},
+  xfrm_encap_tmpl = {size = 24, family = "outer", around = "outer", fields = {{name = "encap_type", at = 0, doc = "Kind.", type = "u16", names = "EncapType"}, {name = "encap_sport", at = 2, doc = "Source port.", type = "be16"}, {name = "encap_dport", at = 4, doc = "Destination port.", type = "be16"}, {name = "encap_oa", at = 8, doc = "Original address.", type = "address", family = "outer"}}},
+  xfrm_user_tmpl = {size = 64, family = 24, around = 24, fields = {{name = "id", at = 0, type = "struct", struct = "xfrm_id"}, {name = "family", at = 24, doc = "Family of the addresses.", type = "u16", names = "XfrmFamily"}, {name = "saddr", at = 28, doc = "Source address.", type = "address", family = 24}, {name = "reqid", at = 44, doc = "The id the SA must have; 0 for any.", type = "u32"}, {name = "mode", at = 48, doc = "Mode.", type = "u8", names = "XfrmMode"}, {name = "share", at = 49, doc = "Who shares the SA.", type = "u8", names = "PolicyShare"}, {name = "optional", at = 50, doc = "Whether packets may pass without it.", type = "truth"}, {name = "aalgos", at = 52, doc = "Allowed authentication algorithms, one bit each.", type = "u32"}, {name = "ealgos", at = 56, doc = "Allowed encryption algorithms, one bit each.", type = "u32"}, {name = "calgos", at = 60, doc = "Allowed compression algorithms, one bit each.", type = "u32"}}},
+  xfrm_user_sec_ctx = {size = 8, around = "outer", fields = {{name = "len", at = 0, type = "u16"}, {name = "exttype", at = 2, doc = "PF_KEY extension type.", type = "u16"}, {name = "ctx_alg", at = 4, doc = "Security module (1 SELinux).", type = "u8"}, {name = "ctx_doi", at = 5, doc = "Domain of interpretation (1 LSM).", type = "u8"}, {name = "ctx_len", at = 6, doc = "Length of the label in bytes, its NUL included.", type = "u16"}, {name = "ctx", at = 8, doc = "The label.", type = "text", length = 6}}},
+  xfrm_replay_state = {size = 12, around = "outer", fields = {{name = "oseq", at = 0, doc = "Last number sent.", type = "u32"}, {name = "seq", at = 4, doc = "Highest number received.", type = "u32"}, {name = "bitmap", at = 8, doc = "Which of the last 32 numbers were received.", type = "u32"}}},
+  xfrm_userpolicy_type = {size = 6, around = "outer", fields = {{name = "type", at = 0, doc = "Type.", type = "u8", names = "PolicyType"}, {name = "reserved1", at = 2, type = "u16"}, {name = "reserved2", at = 4, type = "u8"}}},
+  xfrm_user_migrate = {size = 76, around = "outer", fields = {{name = "old_daddr", at = 0, doc = "Destination so far.", type = "address", family = 72, only = true}, {name = "old_saddr", at = 16, doc = "Source so far.", type = "address", family = 72, only = true}, {name = "new_daddr", at = 32, doc = "Destination from now on.", type = "address", family = 74, only = true}, {name = "new_saddr", at = 48, doc = "Source from now on.", type = "address", family = 74, only = true}, {name = "proto", at = 64, doc = "IPsec protocol.", type = "u8", names = "IpsecProto"}, {name = "mode", at = 65, doc = "Mode.", type = "u8", names = "XfrmMode"}, {name = "reserved", at = 66, type = "u16"}, {name = "reqid", at = 68, doc = "The id by which policies ask for the SA; 0 for none.", type = "u32"}, {name = "old_family", at = 72, doc = "Family so far.", type = "u16", names = "XfrmFamily"}, {name = "new_family", at = 74, doc = "Family from now on.", type = "u16", names = "XfrmFamily"}}},
+  xfrm_algo_aead = {size = 72, around = "outer", fields = {{name = "alg_name", at = 0, doc = "The kernel’s name of it.", type = "name", size = 64}, {name = "alg_key_len", at = 64, doc = "Length of the key in bits, salt included.", type = "u32"}, {name = "alg_icv_len", at = 68, doc = "Length of the check value in bits.", type = "u32"}, {name = "alg_key", at = 72, doc = "The key; present only where keys were asked for.", type = "key", bits = 64}}},
+  xfrm_user_kmaddress = {size = 40, family = 36, around = 36, fields = {{name = "local", at = 0, doc = "Ours.", type = "address", family = 36}, {name = "remote", at = 16, doc = "The peer’s.", type = "address", family = 36}, {name = "reserved", at = 32, type = "u32"}, {name = "family", at = 36, doc = "Family of both.", type = "u16", names = "XfrmFamily"}}},
+  xfrm_algo_auth = {size = 72, around = "outer", fields = {{name = "alg_name", at = 0, doc = "The kernel’s name of it.", type = "name", size = 64}, {name = "alg_key_len", at = 64, doc = "Length of the key in bits.", type = "u32"}, {name = "alg_trunc_len", at = 68, doc = "Length of the check value in the packet, in bits.", type = "u32"}, {name = "alg_key", at = 72, doc = "The key; present only where keys were asked for.", type = "key", bits = 64}}},
+  xfrm_replay_state_esn = {size = 24, around = "outer", fields = {{name = "bmp_len", at = 0, type = "u32"}, {name = "oseq", at = 4, doc = "Last number sent, low half.", type = "u32"}, {name = "seq", at = 8, doc = "Highest number received, low half.", type = "u32"}, {name = "oseq_hi", at = 12, doc = "Last number sent, high half.", type = "u32"}, {name = "seq_hi", at = 16, doc = "Highest number received, high half.", type = "u32"}, {name = "replay_window", at = 20, doc = "Size of the replay window in packets.", type = "u32"}, {name = "bmp", at = 24, doc = "Which numbers in the window were received, 32 a word.", type = "words", count = 0}}},
+  xfrm_address_filter = {size = 36, family = 32, around = 32, fields = {{name = "saddr", at = 0, doc = "Source network.", type = "address", family = 32}, {name = "daddr", at = 16, doc = "Destination network.", type = "address", family = 32}, {name = "family", at = 32, doc = "Family of both.", type = "u16", names = "XfrmFamily"}, {name = "splen", at = 34, doc = "Prefix length of saddr, in bits.", type = "u8"}, {name = "dplen", at = 35, doc = "Prefix length of daddr, in bits.", type = "u8"}}},
+  xfrm_user_offload = {size = 8, around = "outer", fields = {{name = "ifindex", at = 0, doc = "Interface index.", type = "s32"}, {name = "flags", at = 4, doc = "Flags.", type = "u8", names = "OffloadFlags", hex = true}}},
+  xfrmu_sadhinfo = {size = 8, around = "outer", fields = {{name = "sadhcnt", at = 0, doc = "Buckets.", type = "u32"}, {name = "sadhmcnt", at = 4, doc = "Most buckets there may be.", type = "u32"}}},
+  xfrmu_spdinfo = {size = 24, around = "outer", fields = {{name = "incnt", at = 0, doc = "Inbound.", type = "u32"}, {name = "outcnt", at = 4, doc = "Outbound.", type = "u32"}, {name = "fwdcnt", at = 8, doc = "Forward.", type = "u32"}, {name = "inscnt", at = 12, doc = "Inbound, of sockets.", type = "u32"}, {name = "outscnt", at = 16, doc = "Outbound, of sockets.", type = "u32"}, {name = "fwdscnt", at = 20, doc = "Forward, of sockets.", type = "u32"}}},
+  xfrmu_spdhinfo = {size = 8, around = "outer", fields = {{name = "spdhcnt", at = 0, doc = "Buckets.", type = "u32"}, {name = "spdhmcnt", at = 4, doc = "Most buckets there may be.", type = "u32"}}},
+  xfrmu_spdhthresh = {size = 2, around = "outer", fields = {{name = "lbits", at = 0, doc = "Of the local network.", type = "u8"}, {name = "rbits", at = 1, doc = "Of the remote network.", type = "u8"}}},
 }
 
 local XFRM_ATTRIBUTES = {
@@ -120,32 +120,32 @@ local SPD_ATTRIBUTES = {
 }
 
 local MESSAGES = {
-  [16] = {name = "NEWSA", struct = "xfrm_usersa_info", size = 224, space = "xfrm", family = 40},
-  [17] = {name = "DELSA", struct = "xfrm_usersa_id", size = 24, space = "xfrm", family = 20},
-  [18] = {name = "GETSA", struct = "xfrm_usersa_id", size = 24, space = "xfrm", family = 20, bare = true},
-  [19] = {name = "NEWPOLICY", struct = "xfrm_userpolicy_info", size = 168, space = "xfrm", family = 40},
-  [20] = {name = "DELPOLICY", struct = "xfrm_userpolicy_id", size = 64, space = "xfrm", family = 40},
-  [21] = {name = "GETPOLICY", struct = "xfrm_userpolicy_id", size = 64, space = "xfrm", family = 40, bare = true},
-  [22] = {name = "ALLOCSPI", struct = "xfrm_userspi_info", size = 232, space = "xfrm", family = 40},
-  [23] = {name = "ACQUIRE", struct = "xfrm_user_acquire", size = 280, space = "xfrm", family = 80},
-  [24] = {name = "EXPIRE", struct = "xfrm_user_expire", size = 232, space = "xfrm", family = 40},
-  [25] = {name = "UPDPOLICY", struct = "xfrm_userpolicy_info", size = 168, space = "xfrm", family = 40},
-  [26] = {name = "UPDSA", struct = "xfrm_usersa_info", size = 224, space = "xfrm", family = 40},
-  [27] = {name = "POLEXPIRE", struct = "xfrm_user_polexpire", size = 176, space = "xfrm", family = 40},
-  [28] = {name = "FLUSHSA", struct = "xfrm_usersa_flush", size = 1, space = "xfrm", family = "outer"},
+  [16] = {name = "NEWSA", struct = "xfrm_usersa_info", size = 224, space = "xfrm"},
+  [17] = {name = "DELSA", struct = "xfrm_usersa_id", size = 24, space = "xfrm"},
+  [18] = {name = "GETSA", struct = "xfrm_usersa_id", size = 24, space = "xfrm", bare = true},
+  [19] = {name = "NEWPOLICY", struct = "xfrm_userpolicy_info", size = 168, space = "xfrm"},
+  [20] = {name = "DELPOLICY", struct = "xfrm_userpolicy_id", size = 64, space = "xfrm"},
+  [21] = {name = "GETPOLICY", struct = "xfrm_userpolicy_id", size = 64, space = "xfrm", bare = true},
+  [22] = {name = "ALLOCSPI", struct = "xfrm_userspi_info", size = 232, space = "xfrm"},
+  [23] = {name = "ACQUIRE", struct = "xfrm_user_acquire", size = 280, space = "xfrm"},
+  [24] = {name = "EXPIRE", struct = "xfrm_user_expire", size = 232, space = "xfrm"},
+  [25] = {name = "UPDPOLICY", struct = "xfrm_userpolicy_info", size = 168, space = "xfrm"},
+  [26] = {name = "UPDSA", struct = "xfrm_usersa_info", size = 224, space = "xfrm"},
+  [27] = {name = "POLEXPIRE", struct = "xfrm_user_polexpire", size = 176, space = "xfrm"},
+  [28] = {name = "FLUSHSA", struct = "xfrm_usersa_flush", size = 1, space = "xfrm"},
   [29] = {name = "FLUSHPOLICY", size = 0, space = "xfrm"},
-  [30] = {name = "NEWAE", struct = "xfrm_aevent_id", size = 48, space = "xfrm", family = 20},
-  [31] = {name = "GETAE", struct = "xfrm_aevent_id", size = 48, space = "xfrm", family = 20},
-  [32] = {name = "REPORT", struct = "xfrm_user_report", size = 60, space = "xfrm", family = 44},
-  [33] = {name = "MIGRATE", struct = "xfrm_userpolicy_id", size = 64, space = "xfrm", family = 40},
+  [30] = {name = "NEWAE", struct = "xfrm_aevent_id", size = 48, space = "xfrm"},
+  [31] = {name = "GETAE", struct = "xfrm_aevent_id", size = 48, space = "xfrm"},
+  [32] = {name = "REPORT", struct = "xfrm_user_report", size = 60, space = "xfrm"},
+  [33] = {name = "MIGRATE", struct = "xfrm_userpolicy_id", size = 64, space = "xfrm"},
   [34] = {name = "NEWSADINFO", size = 4, space = "sad"},
   [35] = {name = "GETSADINFO", size = 4, space = "sad"},
   [36] = {name = "NEWSPDINFO", size = 4, space = "spd"},
   [37] = {name = "GETSPDINFO", size = 4, space = "spd"},
-  [38] = {name = "MAPPING", struct = "xfrm_user_mapping", size = 64, space = "xfrm", family = 20},
-  [39] = {name = "SETDEFAULT", struct = "xfrm_userpolicy_default", size = 3, space = "xfrm", family = "outer"},
-  [40] = {name = "GETDEFAULT", struct = "xfrm_userpolicy_default", size = 3, space = "xfrm", family = "outer"},
-  [41] = {name = "MIGRATE_STATE", struct = "xfrm_user_migrate_state", size = 132, space = "xfrm", family = 20},
+  [38] = {name = "MAPPING", struct = "xfrm_user_mapping", size = 64, space = "xfrm"},
+  [39] = {name = "SETDEFAULT", struct = "xfrm_userpolicy_default", size = 3, space = "xfrm"},
+  [40] = {name = "GETDEFAULT", struct = "xfrm_userpolicy_default", size = 3, space = "xfrm"},
+  [41] = {name = "MIGRATE_STATE", struct = "xfrm_user_migrate_state", size = 132, space = "xfrm"},
 }
 
 local SPACES = { xfrm = XFRM_ATTRIBUTES, sad = SAD_ATTRIBUTES, spd = SPD_ATTRIBUTES }
@@ -176,6 +176,7 @@ local function declare(abbr, of)
   local name, kind = of.name, of.type
   if kind == "address" or kind == "ip" then
     of.v4 = field(abbr, function() return ProtoField.ipv4(abbr, name, of.doc) end)
+    of.raw = field(abbr .. "_raw", function() return ProtoField.string(abbr .. "_raw", name, base.ASCII, of.doc) end)
     of.v6 = field(abbr .. "6", function() return ProtoField.ipv6(abbr .. "6", name, of.doc) end)
   elseif kind == "name" or kind == "text" then
     of.field = field(abbr, function() return ProtoField.string(abbr, name, base.ASCII, of.doc) end)
@@ -189,6 +190,8 @@ local function declare(abbr, of)
   elseif kind == "words" then
     of.field = field(abbr, function() return ProtoField.uint32(abbr, name, base.HEX, nil, nil, of.doc) end)
   elseif kind == "truth" then
+    of.field = field(abbr, function() return ProtoField.uint8(abbr, name, base.DEC, { [0] = "no", [1] = "yes" }, nil, of.doc) end)
+  elseif kind == "flag" then
     of.field = field(abbr, function() return ProtoField.bool(abbr, name, base.NONE, nil, nil, of.doc) end)
   elseif MAKE[kind] then
     local names = NAMES[of.names]
@@ -258,8 +261,10 @@ end
 
 local function spi_text(spi) return string.format("0x%08x", spi) end
 
--- The first value of a name tells what the message is about.
+-- What a message is about: the first value of each name outside of templates; of selectors apart.
 local function note(state, name, value)
+  if not state.listens then return end
+  name = state.prefix .. name
   if state.said[name] == nil then state.said[name] = value end
 end
 
@@ -274,7 +279,10 @@ local function add_address(tree, of, range, family, state)
     item = tree:add(of.v6, address)
     note(state, of.name, tostring(address:ipv6()))
   else
-    item = tree:add(f.unknown, range):set_text(of.name .. ": " .. tostring(range:bytes()))
+    -- Of no family: all zero for any.
+    local text = tostring(range:bytes()):lower()
+    if not text:find("[^0]") then text = "any" end
+    item = tree:add(of.raw, range, text)
   end
   return item
 end
@@ -305,20 +313,21 @@ local function add_field(tree, of, range, state, outer, struct)
   local at, kind = of.at, of.type
   local left = range:len() - at
   local function family_of(where)
-    if where == "outer" then return outer end
-    return read.u16(range(where, 2))
+    local own = where ~= "outer" and read.u16(range(where, 2)) or 0
+    return (own ~= 0 or of.only) and own or outer
   end
   if kind == "struct" then
     local inner = STRUCTS[of.struct]
     if left < inner.size then return end
-    local own = family_of(struct.family or "outer")
+    local own = struct.family and family_of(struct.family) or 0
     local subtree = tree:add(xfrm, range(at, inner.size), of.name .. " (" .. of.struct .. ")")
     add_struct(subtree, of.struct, range(at, inner.size), state, own)
   elseif kind == "address" then
     add_address(tree, of, range(at, 16), family_of(of.family), state)
   elseif kind == "name" then
-    tree:add(of.field, range(at, of.size), range(at, of.size):stringz())
-    note(state, of.name, range(at, of.size):stringz())
+    local text = range(at, of.size):string():gsub("\0.*", "")
+    tree:add(of.field, range(at, of.size), text)
+    note(state, of.name, text)
   elseif kind == "truth" then
     tree:add(of.field, range(at, 1))
     note(state, of.name, range(at, 1):uint())
@@ -348,13 +357,21 @@ end
 
 -- A struct with what follows it in the same attribute.
 add_struct = function(tree, kernel, range, state, outer)
-  local struct = STRUCTS[kernel]
+  local struct, prefix = STRUCTS[kernel], state.prefix
+  if kernel == "xfrm_selector" then state.prefix = "sel." end
   for _, of in ipairs(struct.fields) do add_field(tree, of, range, state, outer, struct) end
+  state.prefix = prefix
 end
 
 local function wrong(tree, range, text)
   tree:add_proto_expert_info(malformed, text)
   if range and range:len() > 0 then tree:add(f.unknown, range) end
+end
+
+-- The family of addresses in the attributes beside a struct, or after it.
+local function family_around(kernel, range, state)
+  local where = STRUCTS[kernel].around
+  return where == "outer" and state.family or state.read.u16(range(where, 2))
 end
 
 local function add_attribute(tree, space, range, state)
@@ -365,13 +382,19 @@ local function add_attribute(tree, space, range, state)
   local subtree = tree:add(xfrm, range, name)
   read.add(subtree, f.attribute_length, range(0, 2), "u16")
   read.add(subtree, f.attribute, range(2, 2), "u16"):append_text(" (" .. name .. ")")
+  if of and of.type == "flag" then subtree:add(of.field, range(0, 4), true) end
   if length == 4 then return end
   local payload = range(4, length - 4)
   local kind = of and of.type
   if kind == nil then subtree:add(f.unknown, payload)
   elseif kind == "struct" then
     if payload:len() < STRUCTS[of.struct].size then return wrong(subtree, payload, name .. " is too short") end
+    if of.name == "XFRMA_SA" or of.name == "XFRMA_POLICY" then
+      state.listens = true
+      state.family = family_around(of.struct, payload, state)
+    end
     add_struct(subtree, of.struct, payload, state, state.family)
+    state.listens = false
   elseif kind == "list" then
     local size = STRUCTS[of.struct].size
     for at = 0, payload:len() - size, size do
@@ -409,7 +432,11 @@ local function summary(name, request, said)
   local words = { (request and "request " or "") .. name }
   local function word(text) words[#words + 1] = text end
   if said.hard then word(said.hard == 1 and "hard" or "soft") end
-  if said.dir and said.index then word(tostring(said.dir)) end
+  if said.index then
+    word(tostring(said.dir))
+    local function net(of) return (said["sel." .. of .. "addr"] or "any") .. "/" .. (said["sel.prefixlen_" .. of] or 0) end
+    word(net("s") .. " > " .. net("d"))
+  end
   if said.saddr and said.daddr then word(said.saddr .. " > " .. said.daddr)
   elseif said.daddr then word(said.daddr) end
   if said.spi then
@@ -439,13 +466,14 @@ end
 function xfrm.dissector(buffer, pinfo, root)
   local total = buffer:len()
   if total < 16 then return 0 end
-  local le = buffer(0, 4):le_uint()
-  local little = le >= 16 and le <= total
+  -- Types are small numbers.
+  local little = buffer(4, 2):le_uint() <= buffer(4, 2):uint()
   local read = reader(little)
-  local length = math.min(read.u32(buffer(0, 4)), total)
-  local range = buffer(0, math.max(length, 16))
+  local length = read.u32(buffer(0, 4))
+  local range = buffer(0, math.max(math.min(length, total), 16))
   local tree = root:add(xfrm, range)
   local type, flags = header(tree, range, read)
+  if length < 16 or length > total then wrong(tree, nil, "the message's length, " .. length .. ", is invalid") end
   pinfo.cols.protocol = "XFRM"
   local message = MESSAGES[type]
   if not message then
@@ -460,7 +488,7 @@ function xfrm.dissector(buffer, pinfo, root)
     return total
   end
   local request = bit.band(flags, REQUEST) ~= 0
-  local state = { read = read, said = {}, family = 0 }
+  local state = { read = read, said = {}, prefix = "", listens = true, family = 0 }
   local body = range:len() > 16 and range(16) or nil
   local size = message.size
   if request and message.bare and bit.band(flags, DUMP) == DUMP then size = 0 end
@@ -472,9 +500,10 @@ function xfrm.dissector(buffer, pinfo, root)
       return total
     end
     if message.struct then
-      if message.family and message.family ~= "outer" then state.family = read.u16(body(message.family, 2)) end
+      state.family = family_around(message.struct, body, state)
       local subtree = tree:add(xfrm, body(0, size), message.struct)
       add_struct(subtree, message.struct, body(0, size), state, state.family)
+      state.listens = false
     else
       read.add(tree, f.word, body(0, 4), "u32")
     end

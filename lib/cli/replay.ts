@@ -3,9 +3,6 @@
  * @module
  */
 import { once } from 'node:events';
-import { createReadStream, fstatSync, openSync, statSync } from 'node:fs';
-import { Socket } from 'node:net';
-import type { Readable } from 'node:stream';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { Filter } from '../monitor/filter.ts';
@@ -13,12 +10,9 @@ import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM, NLM_F_REQUEST } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
-import { CaptureReader, wholeMessages } from '../recording/capture.ts';
-import { MAGIC } from '../recording/format.ts';
+import { wholeMessages } from '../recording/capture.ts';
 import { MOMENT_HELP } from '../recording/moment.ts';
-import { isRecording, RecordReader } from '../recording/read-blocks.ts';
 import { type Recorded, RecordingError } from '../recording/recorded.ts';
-import { isRecordingFile } from '../recording/recording.ts';
 import type { RecordingRecord } from '../recording/records.ts';
 import { decodeRoute } from '../route/decode.ts';
 import { decodeRouteMessage } from '../route/decode-message.ts';
@@ -31,19 +25,23 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
 import { EXIT } from './exit.ts';
 import { formatJson, type RecordingNotice } from './json.ts';
-import { LookBack } from './look-back.ts';
 import { eventsIn } from './look-back-events.ts';
 import { moment } from './moment.ts';
 import { addCountOption, FILTER_HELP, filterOf } from './options.ts';
+import {
+  type Items,
+  PROTOCOLS,
+  type RecordedFileOptions,
+  readRecordedFile,
+} from './recorded-file.ts';
 import { formatNotice, noticeOf } from './recording-notice.ts';
 import { endWhenUnread } from './terminal/output.ts';
 import { IPROUTE2_VERSION, Iproute2Format } from './text/iproute2.ts';
 import { machineNames } from './text/machine-names.ts';
 import { formatMessage } from './text/message.ts';
 
-interface Options {
+interface Options extends RecordedFileOptions {
   output: 'text' | 'json' | 'iproute2';
-  protocol: keyof typeof PROTOCOLS;
   json?: true;
   showKeys?: boolean;
   color: 'auto' | 'always' | 'never';
@@ -51,17 +49,10 @@ interface Options {
   /** Milliseconds since 1970. */
   since?: number;
   until?: number;
-  at?: string;
-  from?: string;
-  to?: string;
 }
-
-const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 
 /** Characters to collect before writing, and bytes of messages to decode in one go. */
 const CHUNK = 2 ** 16;
-/** Bytes of a file to read at a time. */
-const FILE_CHUNK = 2 ** 18;
 
 export function replayCommand(): Command {
   return addCountOption(new Command('replay'), 'messages')
@@ -125,22 +116,6 @@ export function replayCommand(): Command {
     });
 }
 
-/** Opens a recording as a stream. Reading from a pipe does not occupy a thread, so that the process can end. */
-function open(file: string): Readable {
-  if (file === '-') return process.stdin;
-  const fd = openSync(file, 'r');
-  const stat = fstatSync(fd);
-  return stat.isFIFO() || stat.isSocket()
-    ? new Socket({ fd, readable: true, writable: false })
-    : createReadStream('', { fd, highWaterMark: FILE_CHUNK });
-}
-
-/** Milliseconds on both sides of `--at`. */
-const AROUND = 5000;
-
-/** Reads whatever a file holds. */
-type Items = Iterable<Recorded | RecordingRecord>;
-
 async function replay(file: string, filter: Filter, options: Options): Promise<number> {
   endWhenUnread();
   const print = printer(options);
@@ -176,78 +151,11 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
     await flush();
   };
   try {
-    const recording = recordingAt(file, options);
-    if (recording) await show(recording);
-    else await readStream(file, options, show, () => left === 0);
-  } catch (error) {
-    if (error instanceof RecordingError && !error.message.startsWith(file)) {
-      error.message = `${file}: ${error.message}`;
-    }
-    throw error;
+    await readRecordedFile(file, options, show, () => left === 0);
   } finally {
     await flush();
   }
   return wrong > 0 ? EXIT.conditionNotMet : EXIT.done;
-}
-
-/** The records of a recording on disk; undefined for anything else. */
-function recordingAt(file: string, options: Options): Items | undefined {
-  const about = file === '-' ? undefined : statSync(file);
-  if (!about?.isDirectory() && !(about?.isFile() && isRecordingFile(file))) {
-    for (const name of ['at', 'from', 'to'] as const) {
-      if (options[name] === undefined) continue;
-      throw new RecordingError(`--${name} needs a recording of \`netlink-xfrm record\`, on disk`);
-    }
-    return undefined;
-  }
-  const { at, from, to } = options;
-  const { recording, span } = new LookBack(file, at || from || to ? options : { from: 'start' });
-  const around = at === undefined ? 0 : AROUND;
-  return within(recording.records(), span.from - around, span.to + around);
-}
-
-function* within(
-  records: Iterable<RecordingRecord>,
-  from: number,
-  to: number,
-): Generator<RecordingRecord, void> {
-  for (const record of records) {
-    // The clock may have been set back: later ones can be earlier.
-    if (record.time.wall >= from && record.time.wall <= to) yield record;
-  }
-}
-
-/** Reads a stream of any format, chunk by chunk. */
-async function readStream(
-  file: string,
-  options: Options,
-  show: (some: Items) => Promise<void>,
-  isEnough: () => boolean,
-) {
-  const input = open(file);
-  let reader: CaptureReader | RecordReader | undefined;
-  let begin = new Uint8Array(0);
-  const decide = () => {
-    reader = isRecording(begin)
-      ? new RecordReader()
-      : new CaptureReader(PROTOCOLS[options.protocol]);
-    return show(reader.push(begin));
-  };
-  try {
-    for await (const chunk of input) {
-      if (isEnough()) return;
-      if (reader) await show(reader.push(chunk));
-      else {
-        begin = new Uint8Array(Buffer.concat([begin, chunk]));
-        if (begin.length >= MAGIC.length) await decide();
-      }
-    }
-    if (isEnough()) return;
-    if (reader === undefined) await decide();
-    if (reader) await show((reader as RecordReader).end());
-  } finally {
-    input.destroy();
-  }
 }
 
 /** A decoded message, or what a recording says about itself. */

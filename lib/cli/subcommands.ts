@@ -53,6 +53,10 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'decode a recording, or a file of netlink messages',
     load: async () => (await import('./replay.ts')).replayCommand(),
   },
+  convert: {
+    summary: 'convert recorded messages for Wireshark',
+    load: async () => (await import('./convert.ts')).convertCommand(),
+  },
   demo: {
     summary: 'watch real SAs being added and deleted, without touching this host',
     load: async () => (await import('./demo.ts')).demoCommand(),

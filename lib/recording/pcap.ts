@@ -108,7 +108,7 @@ function* readPcap(input: RecordingInput): Parser {
 export const INTERFACE = 1;
 const SIMPLE_PACKET = 3;
 export const ENHANCED_PACKET = 6;
-export const OPTION_RESOLUTION = 9;
+const OPTION_RESOLUTION = 9;
 
 function* readPcapng(input: RecordingInput): Parser {
   let little = true;

@@ -12,7 +12,6 @@ import {
   ENHANCED_PACKET,
   INTERFACE,
   LINKTYPE_NETLINK,
-  OPTION_RESOLUTION,
   SECTION,
 } from './pcap.ts';
 
@@ -26,9 +25,6 @@ const OPTION_NAME = 2;
 /** Options of the section header. */
 const OPTION_SYSTEM = 3;
 const OPTION_APPLICATION = 4;
-/** Clock ticks are nanoseconds. */
-const NANOSECONDS = 9;
-
 const TEXT = new TextEncoder();
 /** The longest value of an option. */
 const LONGEST_OPTION = 0xffff;
@@ -97,7 +93,7 @@ export const interfaceBlock = (name: string): Uint8Array =>
     8,
     (view) => view.setUint16(0, LINKTYPE_NETLINK, LE),
     [],
-    [text(OPTION_NAME, name), [OPTION_RESOLUTION, Uint8Array.of(NANOSECONDS)]],
+    [text(OPTION_NAME, name)],
   );
 
 /** One datagram. */
@@ -122,17 +118,15 @@ export function packetBlock({ from, protocol, bytes, truncated, wall, comments }
   view.setUint16(2, ARPHRD_NETLINK);
   view.setUint16(COOKED_PROTOCOL, protocol);
   const kept = COOKED + bytes.length;
-  const ms = Number.isFinite(wall) ? Math.max(wall, 0) : 0;
-  // Whole milliseconds first: a number of nanoseconds is larger than what a double holds exactly.
-  const nanoseconds =
-    BigInt(Math.floor(ms)) * 1_000_000n + BigInt(Math.round((ms - Math.floor(ms)) * 1e6));
+  // Microseconds, as an interface has them that states nothing else.
+  const ticks = BigInt(Number.isFinite(wall) ? Math.max(0, Math.round(wall * 1000)) : 0);
   return block(
     ENHANCED_PACKET,
     20,
     (fixed) => {
       fixed.setUint32(0, from, LE);
-      fixed.setUint32(4, Number((nanoseconds >> 32n) & 0xffffffffn), LE);
-      fixed.setUint32(8, Number(nanoseconds & 0xffffffffn), LE);
+      fixed.setUint32(4, Number((ticks >> 32n) & 0xffffffffn), LE);
+      fixed.setUint32(8, Number(ticks & 0xffffffffn), LE);
       fixed.setUint32(12, kept, LE);
       fixed.setUint32(16, truncated ? kept + 1 : kept, LE);
     },

@@ -145,10 +145,10 @@ test('a file that is not a recording is rejected with the reason', () => {
   const swapped = Buffer.from(pcap([packet]));
   swapped.subarray(0, 24).swap32();
   const cases: [bytes: Uint8Array, reason: RegExp][] = [
-    [Buffer.from('root:x:0:0:root'), /neither a file of netlink messages nor a capture/],
+    [Buffer.from('root:x:0:0:root'), /neither a file of netlink messages, nor a capture/],
     [
       Buffer.from('root:x:0:0:root:/root:/bin/bash\n'),
-      /neither a file of netlink messages nor a capture/,
+      /neither a file of netlink messages, nor a capture/,
     ],
     [pcap([packet], { link: 1 }), /capture of link type 1, not netlink/],
     [swapped, /opposite byte order/],

@@ -25,6 +25,7 @@ local function declare(abbr, of)
   local name, kind = of.name, of.type
   if kind == "address" or kind == "ip" then
     of.v4 = field(abbr, function() return ProtoField.ipv4(abbr, name, of.doc) end)
+    of.raw = field(abbr .. "_raw", function() return ProtoField.string(abbr .. "_raw", name, base.ASCII, of.doc) end)
     of.v6 = field(abbr .. "6", function() return ProtoField.ipv6(abbr .. "6", name, of.doc) end)
   elseif kind == "name" or kind == "text" then
     of.field = field(abbr, function() return ProtoField.string(abbr, name, base.ASCII, of.doc) end)
@@ -38,6 +39,8 @@ local function declare(abbr, of)
   elseif kind == "words" then
     of.field = field(abbr, function() return ProtoField.uint32(abbr, name, base.HEX, nil, nil, of.doc) end)
   elseif kind == "truth" then
+    of.field = field(abbr, function() return ProtoField.uint8(abbr, name, base.DEC, { [0] = "no", [1] = "yes" }, nil, of.doc) end)
+  elseif kind == "flag" then
     of.field = field(abbr, function() return ProtoField.bool(abbr, name, base.NONE, nil, nil, of.doc) end)
   elseif MAKE[kind] then
     local names = NAMES[of.names]
@@ -107,8 +110,10 @@ end
 
 local function spi_text(spi) return string.format("0x%08x", spi) end
 
--- The first value of a name tells what the message is about.
+-- What a message is about: the first value of each name outside of templates; of selectors apart.
 local function note(state, name, value)
+  if not state.listens then return end
+  name = state.prefix .. name
   if state.said[name] == nil then state.said[name] = value end
 end
 
@@ -123,7 +128,10 @@ local function add_address(tree, of, range, family, state)
     item = tree:add(of.v6, address)
     note(state, of.name, tostring(address:ipv6()))
   else
-    item = tree:add(f.unknown, range):set_text(of.name .. ": " .. tostring(range:bytes()))
+    -- Of no family: all zero for any.
+    local text = tostring(range:bytes()):lower()
+    if not text:find("[^0]") then text = "any" end
+    item = tree:add(of.raw, range, text)
   end
   return item
 end
@@ -154,20 +162,21 @@ local function add_field(tree, of, range, state, outer, struct)
   local at, kind = of.at, of.type
   local left = range:len() - at
   local function family_of(where)
-    if where == "outer" then return outer end
-    return read.u16(range(where, 2))
+    local own = where ~= "outer" and read.u16(range(where, 2)) or 0
+    return (own ~= 0 or of.only) and own or outer
   end
   if kind == "struct" then
     local inner = STRUCTS[of.struct]
     if left < inner.size then return end
-    local own = family_of(struct.family or "outer")
+    local own = struct.family and family_of(struct.family) or 0
     local subtree = tree:add(xfrm, range(at, inner.size), of.name .. " (" .. of.struct .. ")")
     add_struct(subtree, of.struct, range(at, inner.size), state, own)
   elseif kind == "address" then
     add_address(tree, of, range(at, 16), family_of(of.family), state)
   elseif kind == "name" then
-    tree:add(of.field, range(at, of.size), range(at, of.size):stringz())
-    note(state, of.name, range(at, of.size):stringz())
+    local text = range(at, of.size):string():gsub("\0.*", "")
+    tree:add(of.field, range(at, of.size), text)
+    note(state, of.name, text)
   elseif kind == "truth" then
     tree:add(of.field, range(at, 1))
     note(state, of.name, range(at, 1):uint())
@@ -197,13 +206,21 @@ end
 
 -- A struct with what follows it in the same attribute.
 add_struct = function(tree, kernel, range, state, outer)
-  local struct = STRUCTS[kernel]
+  local struct, prefix = STRUCTS[kernel], state.prefix
+  if kernel == "xfrm_selector" then state.prefix = "sel." end
   for _, of in ipairs(struct.fields) do add_field(tree, of, range, state, outer, struct) end
+  state.prefix = prefix
 end
 
 local function wrong(tree, range, text)
   tree:add_proto_expert_info(malformed, text)
   if range and range:len() > 0 then tree:add(f.unknown, range) end
+end
+
+-- The family of addresses in the attributes beside a struct, or after it.
+local function family_around(kernel, range, state)
+  local where = STRUCTS[kernel].around
+  return where == "outer" and state.family or state.read.u16(range(where, 2))
 end
 
 local function add_attribute(tree, space, range, state)
@@ -214,13 +231,19 @@ local function add_attribute(tree, space, range, state)
   local subtree = tree:add(xfrm, range, name)
   read.add(subtree, f.attribute_length, range(0, 2), "u16")
   read.add(subtree, f.attribute, range(2, 2), "u16"):append_text(" (" .. name .. ")")
+  if of and of.type == "flag" then subtree:add(of.field, range(0, 4), true) end
   if length == 4 then return end
   local payload = range(4, length - 4)
   local kind = of and of.type
   if kind == nil then subtree:add(f.unknown, payload)
   elseif kind == "struct" then
     if payload:len() < STRUCTS[of.struct].size then return wrong(subtree, payload, name .. " is too short") end
+    if of.name == "XFRMA_SA" or of.name == "XFRMA_POLICY" then
+      state.listens = true
+      state.family = family_around(of.struct, payload, state)
+    end
     add_struct(subtree, of.struct, payload, state, state.family)
+    state.listens = false
   elseif kind == "list" then
     local size = STRUCTS[of.struct].size
     for at = 0, payload:len() - size, size do
@@ -258,7 +281,11 @@ local function summary(name, request, said)
   local words = { (request and "request " or "") .. name }
   local function word(text) words[#words + 1] = text end
   if said.hard then word(said.hard == 1 and "hard" or "soft") end
-  if said.dir and said.index then word(tostring(said.dir)) end
+  if said.index then
+    word(tostring(said.dir))
+    local function net(of) return (said["sel." .. of .. "addr"] or "any") .. "/" .. (said["sel.prefixlen_" .. of] or 0) end
+    word(net("s") .. " > " .. net("d"))
+  end
   if said.saddr and said.daddr then word(said.saddr .. " > " .. said.daddr)
   elseif said.daddr then word(said.daddr) end
   if said.spi then
@@ -288,13 +315,14 @@ end
 function xfrm.dissector(buffer, pinfo, root)
   local total = buffer:len()
   if total < 16 then return 0 end
-  local le = buffer(0, 4):le_uint()
-  local little = le >= 16 and le <= total
+  -- Types are small numbers.
+  local little = buffer(4, 2):le_uint() <= buffer(4, 2):uint()
   local read = reader(little)
-  local length = math.min(read.u32(buffer(0, 4)), total)
-  local range = buffer(0, math.max(length, 16))
+  local length = read.u32(buffer(0, 4))
+  local range = buffer(0, math.max(math.min(length, total), 16))
   local tree = root:add(xfrm, range)
   local type, flags = header(tree, range, read)
+  if length < 16 or length > total then wrong(tree, nil, "the message's length, " .. length .. ", is invalid") end
   pinfo.cols.protocol = "XFRM"
   local message = MESSAGES[type]
   if not message then
@@ -309,7 +337,7 @@ function xfrm.dissector(buffer, pinfo, root)
     return total
   end
   local request = bit.band(flags, REQUEST) ~= 0
-  local state = { read = read, said = {}, family = 0 }
+  local state = { read = read, said = {}, prefix = "", listens = true, family = 0 }
   local body = range:len() > 16 and range(16) or nil
   local size = message.size
   if request and message.bare and bit.band(flags, DUMP) == DUMP then size = 0 end
@@ -321,9 +349,10 @@ function xfrm.dissector(buffer, pinfo, root)
       return total
     end
     if message.struct then
-      if message.family and message.family ~= "outer" then state.family = read.u16(body(message.family, 2)) end
+      state.family = family_around(message.struct, body, state)
       local subtree = tree:add(xfrm, body(0, size), message.struct)
       add_struct(subtree, message.struct, body(0, size), state, state.family)
+      state.listens = false
     else
       read.add(tree, f.word, body(0, 4), "u32")
     end

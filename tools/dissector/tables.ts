@@ -94,7 +94,9 @@ function field(of: PlacedField, inside: Struct): Lua {
   switch (of.type) {
     case 'address': {
       const family = of.family ?? inside.family;
-      return { ...about, type: 'address', family: placeOf(inside, family) };
+      // Without one, the family of what the struct is in counts; not where a field names its own.
+      const only = of.family !== undefined || undefined;
+      return { ...about, type: 'address', family: placeOf(inside, family), only };
     }
     case 'struct':
       return { ...about, type: 'struct', struct: of.struct.kernel };
@@ -162,14 +164,14 @@ function message(name: string): Lua {
   }
   const space = SPACES.find(([, table]) => table === first?.table)?.[0];
   if (space === undefined) throw new Error(`${name} has attributes of an unknown space`);
-  const family = header && placeOf(header, familyOf(header));
   // Of what a dump asks for, attributes tell.
   const bare = bodies.some((body) => body.size === 0) && size > 0;
-  return { name, struct: header?.kernel, size, space, family, bare: bare || undefined };
+  return { name, struct: header?.kernel, size, space, bare: bare || undefined };
 }
 
-/** Of the addresses in the attributes: the first family in the struct. */
+/** Of addresses in attributes beside the struct: its own family, else the first in it. */
 function familyOf(of: Struct): string | undefined {
+  if (of.family !== undefined && of.family !== 'outer') return of.family;
   for (const one of of.fields) {
     if (one.kernel === 'family') return one.kernel;
     if (one.type !== 'struct') continue;
@@ -190,7 +192,12 @@ export function tables(): string {
       .join('')}}\n`;
   const structs = [...found.structs.values()].map((one): [string, Lua] => [
     one.kernel,
-    { size: one.size, doc: one.doc, fields: one.fields.map((inner) => field(inner, one)) },
+    {
+      size: one.size,
+      family: one.family && placeOf(one, one.family),
+      around: placeOf(one, familyOf(one)),
+      fields: one.fields.map((inner) => field(inner, one)),
+    },
   ]);
   const types = Array.from({ length: 256 }, (_, type) => messageOf(type)).filter((one) => !!one);
   return [

@@ -1,0 +1,205 @@
+/**
+ * `netlink-xfrm convert`: recordings for other programs.
+ * @module
+ */
+import { once } from 'node:events';
+import { createWriteStream, openSync } from 'node:fs';
+import { extname } from 'node:path';
+import type { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { Command, Option } from 'commander';
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
+import { espSaLine } from '../recording/esp-sa.ts';
+import { removeKeys } from '../recording/keys.ts';
+import { MOMENT_HELP } from '../recording/moment.ts';
+import { interfaceBlock, packetBlock, sectionHeader } from '../recording/pcapng-writer.ts';
+import type { Recorded } from '../recording/recorded.ts';
+import type { RecordingRecord } from '../recording/records.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import { EXIT } from './exit.ts';
+import {
+  type Items,
+  PROTOCOLS,
+  type RecordedFileOptions,
+  readRecordedFile,
+} from './recorded-file.ts';
+import { noticeOf } from './recording-notice.ts';
+import { decodeRecorded } from './replay.ts';
+import { endWhenUnread } from './terminal/output.ts';
+import { formatNamespace } from './text/event.ts';
+import { version } from './version.ts';
+
+interface Options extends RecordedFileOptions {
+  readonly to?: string;
+  readonly format?: Format;
+  readonly withKeys?: true;
+}
+
+type Format = 'pcapng' | 'esp-sa';
+
+export function convertCommand(): Command {
+  return new Command('convert')
+    .description(
+      'Converts recorded messages for other programs. FILE is whatever `replay` reads.\n' +
+        'pcapng is for Wireshark, which shows XFRM messages by name with\n' +
+        'contrib/wireshark-xfrm.lua. esp-sa is for decrypting ESP in Wireshark: its file esp_sa.\n' +
+        'Needs no privileges.',
+    )
+    .argument('<file>', 'the file, or the directory of a ring; - for standard input')
+    .argument('<output>', 'the file to write, which must not exist; - for standard output')
+    .addOption(
+      new Option('--format <name>', 'format; default: pcapng').choices(['pcapng', 'esp-sa']),
+    )
+    .addOption(
+      new Option('--protocol <name>', 'protocol of concatenated messages')
+        .choices(Object.keys(PROTOCOLS))
+        .default('xfrm'),
+    )
+    .option('--with-keys', 'write keys, which are replaced by zeros otherwise; esp-sa needs them')
+    .option('--at <time>', 'of a recording: five seconds before and after this time')
+    .option('--from <time>', 'of a recording: begin at this time')
+    .option('--to <time>', 'of a recording: end at this time')
+    .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
+    .action(async (file: string, output: string, options: Options, command: Command) => {
+      const format =
+        options.format ?? (extname(output) === '' && output !== '-' ? undefined : 'pcapng');
+      if (format === undefined && !/esp_sa$/.test(output)) {
+        command.error(`error: '${output}' does not end in .pcapng: name a format with '--format'`);
+      }
+      const to = format ?? 'esp-sa';
+      if (to === 'esp-sa' && !options.withKeys) {
+        command.error("error: an esp_sa file consists of keys: '--with-keys' is needed");
+      }
+      if (options.at && (options.from || options.to)) {
+        command.error("error: '--at' cannot be used with '--from' or '--to'");
+      }
+      endWhenUnread();
+      process.exitCode = await (to === 'esp-sa' ? toEspSa : toPcapng)(file, output, options);
+    });
+}
+
+/** Opens the output, which only its owner can read. */
+const create = (output: string): Writable =>
+  output === '-' ? process.stdout : createWriteStream('', { fd: openSync(output, 'wx', 0o600) });
+
+async function end(output: Writable): Promise<void> {
+  if (output === process.stdout) return;
+  output.end();
+  await finished(output);
+}
+
+const say = (text: string) => process.stderr.write(`${text}\n`);
+
+interface Counts {
+  packets: number;
+  /** Datagrams of other protocols. */
+  others: number;
+  unreadable: number;
+}
+
+/** Writes each datagram as a packet; what else the recording says is in comments of the next. */
+async function toPcapng(file: string, output: string, options: Options): Promise<number> {
+  const counts: Counts = { packets: 0, others: 0, unreadable: 0 };
+  let written: Writable | undefined;
+  const interfaces = new Map<string | null, number>();
+  let comments: string[] = [];
+  const write = async (bytes: Uint8Array) => {
+    written ??= create(output);
+    if (!written.write(bytes)) await once(written, 'drain');
+  };
+  const begin = async () => {
+    if (written === undefined) await write(sectionHeader(`netlink-xfrm ${version}`));
+  };
+  const packet = async (
+    one: Recorded | (RecordingRecord & { kind: 'datagram' }),
+    more: readonly string[],
+  ) => {
+    const { protocol, bytes, truncated } = one;
+    if (protocol !== NETLINK_XFRM && protocol !== NETLINK_ROUTE) {
+      counts.others++;
+      return;
+    }
+    const netns = 'kind' in one ? one.netns : null;
+    let from = interfaces.get(netns);
+    if (from === undefined) {
+      from = interfaces.size;
+      interfaces.set(netns, from);
+      await write(
+        interfaceBlock(netns === null ? 'netlink' : `netlink in ${formatNamespace(netns)}`),
+      );
+    }
+    const copy = bytes.slice();
+    if (!options.withKeys && protocol === NETLINK_XFRM) {
+      removeKeys(new DataView(copy.buffer), copy, 0, copy.length);
+    }
+    const wall = 'kind' in one ? one.time.wall : (one.wall ?? Number.NaN);
+    const said = [...comments, ...more, ...(truncated ? ['cut when it was recorded'] : [])];
+    comments = [];
+    await write(packetBlock({ from, protocol, bytes: copy, truncated, wall, comments: said }));
+    counts.packets++;
+  };
+  const take = async (items: Items) => {
+    await begin();
+    for (const item of items) {
+      if (!('kind' in item)) await packet(item, []);
+      else if (item.kind === 'datagram') await packet(item, item.dumped ? ['snapshot'] : []);
+      else {
+        if (item.kind === 'unreadable') counts.unreadable++;
+        const text = noticeOf(item)?.text ?? overrunText(item);
+        if (text !== undefined) comments.push(text);
+      }
+    }
+  };
+  await readRecordedFile(file, options, take);
+  await begin();
+  if (comments.length > 0 && interfaces.size > 0) {
+    // After the last datagram: an empty packet.
+    const last = { protocol: NETLINK_XFRM, bytes: new Uint8Array(0), truncated: false };
+    await write(packetBlock({ ...last, from: 0, wall: Number.NaN, comments }));
+  }
+  if (written) await end(written);
+  say(`${counts.packets} packets${options.withKeys ? ', with keys' : ''}`);
+  if (counts.others > 0)
+    say(`${counts.others} datagrams of other protocols than XFRM and rtnetlink are left out`);
+  if (counts.unreadable > 0) say(`${counts.unreadable} parts of the recording cannot be read`);
+  return counts.unreadable > 0 ? EXIT.conditionNotMet : EXIT.done;
+}
+
+const overrunText = (record: RecordingRecord): string | undefined =>
+  record.kind === 'note' && record.note.kind === 'overrun'
+    ? `the kernel dropped ${record.note.protocol} events before this (${record.note.code})`
+    : undefined;
+
+/** Writes one line for each SA that was ever seen with its key. */
+async function toEspSa(file: string, output: string, options: Options): Promise<number> {
+  const lines = new Map<string, string>();
+  const without = new Map<string, string>();
+  const see = (state: XfrmState) => {
+    const name = `${state.daddr} 0x${state.spi.toString(16).padStart(8, '0')}`;
+    const made = espSaLine(state);
+    if ('line' in made) lines.set(name, made.line);
+    else without.set(name, made.why);
+  };
+  const take = async (items: Items) => {
+    for (const item of items) {
+      if ('kind' in item && item.kind !== 'datagram') continue;
+      const { protocol, bytes, truncated } = item;
+      if (protocol !== NETLINK_XFRM) continue;
+      const one = { protocol, bytes, truncated, at: 0, length: bytes.length };
+      for (const { message } of decodeRecorded(one, { showKeys: true, output: 'json' })) {
+        // A request's state may lack what the kernel adds; its SPI and keys are there.
+        if ('state' in message && message.state !== undefined) see(message.state as XfrmState);
+      }
+    }
+  };
+  await readRecordedFile(file, options, take);
+  const written = create(output);
+  const text = [...lines.values()].map((line) => `${line}\n`).join('');
+  if (!written.write(text)) await once(written, 'drain');
+  await end(written);
+  say(`${lines.size} SAs, with keys: whoever reads the file can decrypt their traffic`);
+  for (const [name, why] of without) {
+    if (!lines.has(name)) say(`${name} is left out: ${why}`);
+  }
+  return lines.size > 0 ? EXIT.done : EXIT.conditionNotMet;
+}
