@@ -20,9 +20,9 @@ import {
 } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { describePolicy, describeState } from './text/event.ts';
-import { paintState, titleOf } from './tunnels/tunnel-text.ts';
 import { LookBackTunnels } from './tunnels/look-back-tunnels.ts';
 import { addTunnelOptions, judgedBy, type TunnelOptions } from './tunnels/tunnel-options.ts';
+import { paintState, titleOf } from './tunnels/tunnel-text.ts';
 
 interface Options extends OutputOptions, TunnelOptions {
   readonly netns?: string;
@@ -47,12 +47,13 @@ export function diffCommand(): Command {
       const { netns } = options;
       const first = placeOf(before, undefined);
       const second = placeOf(after, first.path);
-      const [a, b] = [first, second].map(
-        ({ path, at }) => {
-          const where = { ...(at === undefined ? {} : { at }), ...(netns === undefined ? {} : { netns }) };
-          return new LookBackTunnels(new LookBack(path, where), judged);
-        },
-      ) as [LookBackTunnels, LookBackTunnels];
+      const [a, b] = [first, second].map(({ path, at }) => {
+        const where = {
+          ...(at === undefined ? {} : { at }),
+          ...(netns === undefined ? {} : { netns }),
+        };
+        return new LookBackTunnels(new LookBack(path, where), judged);
+      }) as [LookBackTunnels, LookBackTunnels];
       const out = new LineOutput();
       let found = 0;
       for (const one of differences(a, b, format)) {
@@ -93,7 +94,8 @@ function* differences(
     text: string,
     fields: readonly string[] = [],
   ): Difference => {
-    const paint = change === 'added' ? colors.green : change === 'removed' ? colors.red : colors.yellow;
+    const paint =
+      change === 'added' ? colors.green : change === 'removed' ? colors.red : colors.yellow;
     const more = fields.length === 0 ? '' : ` (${fields.join(', ')})`;
     return {
       record: { kind: 'difference', object, difference: change, id, fields, text },
@@ -110,12 +112,20 @@ function* differences(
     const text = `${titleOf(it, colors)}: ${was}${paintState(it.state, colors)}, ${printable(it.reason)}`;
     yield line('tunnel', change, id, text);
   }
-  const states = compared(valuesOf(a.namespace.states), valuesOf(b.namespace.states), stateDifferences);
+  const states = compared(
+    valuesOf(a.namespace.states),
+    valuesOf(b.namespace.states),
+    stateDifferences,
+  );
   for (const { id, before, after, change, fields } of states) {
     const it = after ?? before;
     if (it) yield line('state', change, id, describeState(it, colors), fields);
   }
-  const policies = compared(valuesOf(a.namespace.policies), valuesOf(b.namespace.policies), policyDifferences);
+  const policies = compared(
+    valuesOf(a.namespace.policies),
+    valuesOf(b.namespace.policies),
+    policyDifferences,
+  );
   for (const { id, before, after, change, fields } of policies) {
     const it = after ?? before;
     if (it) yield line('policy', change, id, describePolicy(it, colors), fields);

@@ -18,6 +18,7 @@ import { formatTunnelChange } from './tunnels/change-text.ts';
 import { LookBack, LookBackTunnels } from './tunnels/look-back-tunnels.ts';
 import { printTunnels } from './tunnels/print-tunnels.ts';
 import { StateHistory } from './tunnels/state-history.ts';
+import { timelineSvg } from './tunnels/timeline-svg.ts';
 import {
   addDetailsOption,
   addTunnelOptions,
@@ -26,7 +27,6 @@ import {
   type TunnelOptions,
   tunnelFilterOf,
 } from './tunnels/tunnel-options.ts';
-import { timelineSvg } from './tunnels/timeline-svg.ts';
 
 interface Options extends OutputOptions, TunnelOptions, SpanOptions {
   readonly svg?: string;

@@ -56,7 +56,9 @@ export function timelineSvg(
   }
   rows.forEach(({ tunnel, spans, marks }, i) => {
     const y = TOP + i * ROW;
-    parts.push(`<text x="8" y="${y + 13}">${escaped(tunnel.id.slice(0, 42))}<title>${escaped(tunnel.id)}</title></text>`);
+    parts.push(
+      `<text x="8" y="${y + 13}">${escaped(tunnel.id.slice(0, 42))}<title>${escaped(tunnel.id)}</title></text>`,
+    );
     for (const { from: begin, to: end, state, reason } of spans) {
       const width = round(Math.max(0.5, x(end) - x(begin)));
       const title = `${state}: ${reason}\n${stamp(begin)} to ${stamp(Math.min(end, to))} UTC`;
@@ -99,6 +101,7 @@ export function timelineSvg(
 function ticks(from: number, to: number): number[] {
   const step = 1000 * (STEPS.find((one) => (to - from) / 1000 / one <= TICKS) ?? 86_400 * 7);
   const all: number[] = [];
-  for (let at = Math.ceil(from / step) * step; at <= to && all.length <= 400; at += step) all.push(at);
+  for (let at = Math.ceil(from / step) * step; at <= to && all.length <= 400; at += step)
+    all.push(at);
   return all;
 }
