@@ -164,7 +164,7 @@ const WHOLE = {
   // All that follow events, and those of the lab, which take much longer than loading this does.
   commands: [
     ...['lib/cli/monitor', 'lib/cli/replay'],
-    ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check'],
+    ...['lib/cli/tunnels', 'lib/cli/wait', 'lib/cli/check', 'lib/cli/stat', 'lib/cli/doctor'],
     ...['lib/cli/lab', 'lib/cli/demo', 'lib/cli/test', 'lib/cli/completion'],
   ],
   // Generated code that only `monitor -o json` runs.

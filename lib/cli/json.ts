@@ -6,9 +6,11 @@ import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { RouteMessage } from '../route/requests.ts';
 import type { XfrmMessage } from '../xfrm/requests.ts';
+import type { DiagnosisRecord, FindingRecord } from './doctor.ts';
 import type { Totals } from './events/summary.ts';
 import type { CounterMoveRecord, CounterRecord } from './stat/counter-text.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
+import type { WhyRecord } from './why/record.ts';
 
 /** A network namespace was added or removed while listening. */
 export interface NamespaceRecord {
@@ -69,8 +71,11 @@ export type JsonRecord = { readonly time: EventTime } & (
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
   | JsonChange
   | CheckRecord
+  | WhyRecord
   | CounterRecord
   | CounterMoveRecord
+  | FindingRecord
+  | DiagnosisRecord
   | ({ readonly kind: 'summary' } & Totals)
 );
 

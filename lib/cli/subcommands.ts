@@ -41,6 +41,10 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'show which packets IPsec dropped and why; --watch: as it happens',
     load: async () => (await import('./stat.ts')).statCommand(),
   },
+  why: {
+    summary: 'say what this kernel will do with a packet, and why',
+    load: async () => (await import('./why.ts')).whyCommand(),
+  },
   record: {
     summary: 'record events, snapshots and counters, for a look back',
     load: async () => (await import('./record.ts')).recordCommand(),
@@ -65,8 +69,12 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'run tests where IPsec works: on this kernel or in the lab',
     load: async () => (await import('./test.ts')).testCommand(),
   },
+  doctor: {
+    summary: 'examine whether IPsec, and watching it, works here',
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
   probe: {
-    summary: 'report what this kernel and container support',
+    summary: 'report which features tests can use on this kernel',
     load: async () => (await import('./probe.ts')).probeCommand(),
   },
   lab: {

@@ -87,12 +87,12 @@ export function collectTunnelMetrics(
   const all = sources();
   for (const source of all) source.update();
   return [
-    ...TUNNEL_METRICS.map(({ points, value, more, moves: _, ...metric }) => {
+    ...TUNNEL_METRICS.map(({ points, value, more, ...metric }) => {
       const samples: Sample[] = [];
       for (const source of all) {
         const { netns } = source;
         for (const series of source.seriesFor(metric)) {
-          const own: Labels = { netns, tunnel: series.label, ...more?.(series) };
+          const own: Labels = { netns, tunnel: series.label, ...more?.(series.tunnel) };
           points.forEach((labels, point) => {
             const found = value(series, point);
             if (found !== undefined) samples.push({ labels: { ...own, ...labels }, value: found });

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Metric, type Sample, sampleName } from './metric.ts';
-import { escaped, labelText } from './series-text.ts';
+import { escaped, labelText, type SeriesReading } from './series-text.ts';
 import type { MetricsSource } from './source.ts';
 import { NAMESPACE_METRICS, TUNNEL_METRICS } from './table.ts';
 
@@ -66,24 +66,26 @@ export function* familyText(
 
 /**
  * Everything that is known about tunnels and their namespaces, piece by piece: others may run in
- * between. A piece is small; join them before writing.
+ * between. A piece is small, or empty; copy it before the next, which may take its place.
+ *
+ * It is one view: all values of a tunnel are of the same moment, since they are read together before
+ * the first line is written, in blocks of tunnels. The blocks, and the values of namespaces, follow
+ * each other within the milliseconds that reading takes; none is older than the request. The
+ * counters of all tunnels are of the same reading, unless the next one ends in that time.
  */
 export function* metricsText(
   sources: readonly MetricsSource[],
   format: TextFormat,
 ): Generator<string | Uint8Array, undefined> {
-  for (const source of sources) source.update();
-  for (const metric of TUNNEL_METRICS) {
-    let begun = false;
-    for (const source of sources) {
-      for (const bytes of source.linesOf(metric)) {
-        if (bytes.length === 0) continue;
-        if (!begun) yield head(metric, format);
-        yield bytes;
-        begun = true;
-      }
-    }
+  const readings: [MetricsSource, SeriesReading][] = [];
+  for (const source of sources) {
+    source.update();
+    const reading = source.reading();
+    let step = reading.next();
+    for (; !step.done; step = reading.next()) yield '';
+    readings.push([source, step.value]);
   }
+  const ofNamespaces: string[] = [];
   for (const metric of NAMESPACE_METRICS) {
     const samples = function* () {
       for (const source of sources) {
@@ -92,6 +94,18 @@ export function* metricsText(
         }
       }
     };
-    yield* familyText(metric, samples(), format);
+    ofNamespaces.push(...familyText(metric, samples(), format));
+    yield '';
   }
+  for (const metric of TUNNEL_METRICS) {
+    let begun = false;
+    for (const [{ tunnels }, reading] of readings) {
+      for (const bytes of reading.lines(metric, tunnels.others)) {
+        if (!begun) yield head(metric, format);
+        yield bytes;
+        begun = true;
+      }
+    }
+  }
+  yield* ofNamespaces;
 }

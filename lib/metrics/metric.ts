@@ -1,4 +1,5 @@
 /** What a metric is: a name, a type, a unit, labels, and where its values come from. @module */
+import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { MetricsSource } from './source.ts';
 import type { TunnelSeries } from './tunnel-series.ts';
 
@@ -32,10 +33,8 @@ export interface TunnelMetric extends Metric {
   readonly points: readonly Labels[];
   /** The value of a point; undefined: there is none now. */
   value(series: TunnelSeries, point: number): number | undefined;
-  /** Whether it usually has another value, or other labels, at the next scrape. */
-  readonly moves?: true;
   /** Labels that depend on the tunnel. */
-  more?(series: TunnelSeries): Labels;
+  more?(tunnel: Tunnel | undefined): Labels;
 }
 
 /** A metric that each watched namespace has. */
@@ -46,3 +45,6 @@ export interface NamespaceMetric extends Metric {
 /** The name of a metric's samples. */
 export const sampleName = ({ name, type }: Pick<Metric, 'name' | 'type'>): string =>
   type === 'counter' ? `${name}_total` : type === 'info' ? `${name}_info` : name;
+
+/** Why what an SA counted last is not known, so that a total is a lower bound from then on. */
+export const GAPS = ['flushed', 'missed', 'restart'] as const;

@@ -6,12 +6,9 @@ import type { XfrmStat } from '../monitor/xfrm-stat.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
-import type { Metric, TunnelMetric } from './metric.ts';
-import { SeriesText } from './series-text.ts';
+import { GAPS, type Metric } from './metric.ts';
+import { SeriesLabels, SeriesReading } from './series-text.ts';
 import { TunnelBook, type TunnelSeries } from './tunnel-series.ts';
-
-/** Why what an SA counted last is not known, so that a total is a lower bound from then on. */
-export const GAPS = ['flushed', 'missed', 'restart'] as const;
 
 /** `repairing`: events were lost, and the tables are being compared. `blind`: nobody watches. */
 export type WatchState = 'synced' | 'repairing' | 'blind';
@@ -50,10 +47,11 @@ export class MetricsSource {
   readonly #eventsBefore = new Map<string, EventCount>();
   #droppedBefore = 0;
   #stat: XfrmStat | undefined;
-  readonly #texts = new Map<TunnelMetric, SeriesText>();
+  readonly #labels: SeriesLabels;
 
   constructor(netns: string, limit: number) {
     this.netns = netns;
+    this.#labels = new SeriesLabels(netns);
     this.tunnels = new TunnelBook(limit, Date.now());
   }
 
@@ -111,14 +109,11 @@ export class MetricsSource {
     this.gaps.missed += this.tunnels.read(monitor.tunnels, Date.now());
   }
 
-  /** The lines of a metric of tunnels; block by block. */
-  *linesOf(metric: TunnelMetric): Generator<Uint8Array, undefined> {
-    let text = this.#texts.get(metric);
-    if (text === undefined) {
-      text = new SeriesText(metric);
-      this.#texts.set(metric, text);
-    }
-    yield* text.of(this.seriesFor(metric), this.netns);
+  /** Reads the values of its tunnels' series, with a pause after each of its parts. */
+  *reading(): Generator<undefined, SeriesReading> {
+    const reading = new SeriesReading();
+    yield* reading.read(this.#labels.blocksOf(this.seriesFor({ type: 'counter' })));
+    return reading;
   }
 
   /** The series that have a metric: counters also have the sum over tunnels without a label. */

@@ -2,9 +2,17 @@
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import { sequenceUsed, share } from '../tunnel/sa-limits.ts';
 import { isUpState, type TrafficDirection, TUNNEL_STATES } from '../tunnel/tunnel.ts';
+import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
 import { formatMark } from '../xfrm/text.ts';
-import type { Labels, Metric, NamespaceMetric, Sample, TunnelMetric } from './metric.ts';
-import { GAPS } from './source.ts';
+import {
+  GAPS,
+  type Labels,
+  type Metric,
+  type NamespaceMetric,
+  type Sample,
+  type TunnelMetric,
+} from './metric.ts';
 import type { TunnelSeries } from './tunnel-series.ts';
 import { AT, CAUSES, type CounterName } from './tunnel-totals.ts';
 
@@ -49,10 +57,9 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     type: 'info',
     help: 'Identity of a tunnel and how it is protected. Contains no SPI and no key.',
     labels: ['local', 'remote', 'reqid', 'if_id', 'mark', 'mode', 'protocol', 'encap'],
-    moves: true,
     points: ONE,
     value: (series) => (now(series) ? 1 : undefined),
-    more({ tunnel }) {
+    more(tunnel) {
       const marked = tunnel?.mark.out ?? tunnel?.mark.in;
       const id = tunnel?.ifId.out ?? tunnel?.ifId.in;
       return {
@@ -121,7 +128,6 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     unit: 'bytes',
     help: 'Bytes that the SAs of a tunnel have carried, across rekeys, as of the last reading of the counters.',
     labels: ['direction'],
-    moves: true,
     points: byDirection,
     value: sum('bytesOut', 'bytesIn'),
   },
@@ -130,7 +136,6 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     type: 'counter',
     help: 'Packets that the SAs of a tunnel have carried, across rekeys, as of the last reading of the counters.',
     labels: ['direction'],
-    moves: true,
     points: byDirection,
     value: sum('packetsOut', 'packetsIn'),
   },
@@ -140,7 +145,6 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     unit: 'seconds',
     help: 'When a tunnel last carried a packet, as of the last reading of the counters; absent if never.',
     labels: ['direction'],
-    moves: true,
     points: byDirection,
     value: (series, point) => seconds(now(series)?.traffic[direction(point)].lastUsedAt),
   },
@@ -178,7 +182,6 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
     unit: 'ratio',
     help: 'Used share of a limit of the newest SA of a direction: its sequence numbers, and its hard byte and packet limits. At 1 it carries no more packets. Absent without a limit.',
     labels: ['direction', 'limit'],
-    moves: true,
     points: product('limit', SHARES),
     value(series, point) {
       const way = direction(Math.floor(point / SHARES.length));
@@ -263,26 +266,23 @@ export const TUNNEL_METRICS: readonly TunnelMetric[] = [
 
 const one = (value: number): Sample[] => [{ labels: {}, value }];
 
-/** Counts things by their labels. */
-function* counted<Thing>(
+/** Counts things by a label. */
+function counted<Thing>(
   things: Iterable<Thing>,
-  labelsOf: (thing: Thing) => readonly string[],
-  names: readonly string[],
-): Generator<Sample> {
-  const counts = new Map<string, { labels: readonly string[]; count: number }>();
+  name: string,
+  wordOf: (thing: Thing) => string | number,
+): Sample[] {
+  const counts = new Map<string | number, number>();
   for (const thing of things) {
-    const labels = labelsOf(thing);
-    const key = labels.join(' ');
-    const known = counts.get(key);
-    if (known) known.count++;
-    else counts.set(key, { labels, count: 1 });
+    const word = wordOf(thing);
+    counts.set(word, (counts.get(word) ?? 0) + 1);
   }
-  for (const { labels, count } of counts.values()) {
-    yield {
-      labels: Object.fromEntries(names.map((name, i) => [name, labels[i] ?? ''])),
-      value: count,
-    };
-  }
+  return Array.from(counts, ([word, value]) => ({ labels: { [name]: `${word}` }, value }));
+}
+
+/** The values of SAs that have keys, or have none yet. */
+function* statesOf({ xfrm }: TunnelMonitor, larval: boolean): Generator<XfrmState, undefined> {
+  for (const { value } of xfrm.states) if (isLarval(value) === larval) yield value;
 }
 
 const KNOWN_PROTOCOLS = ['esp', 'ah', 'comp'];
@@ -307,7 +307,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     labels: ['state'],
     *samples({ monitor }) {
       if (monitor === undefined) return;
-      const found = counted(monitor.tunnels, ({ state }) => [state], ['state']);
+      const found = counted(monitor.tunnels, 'state', ({ state }) => state);
       yield* withZeros(found, 'state', TUNNEL_STATES);
     },
   },
@@ -325,8 +325,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     labels: ['protocol'],
     *samples({ monitor }) {
       if (monitor === undefined) return;
-      const keyed = monitor.xfrm.states.filter(({ value }) => !isLarval(value));
-      const found = counted(keyed, ({ value }) => [String(value.proto)], ['protocol']);
+      const found = counted(statesOf(monitor, false), 'protocol', ({ proto }) => proto);
       yield* withZeros(found, 'protocol', KNOWN_PROTOCOLS);
     },
   },
@@ -335,8 +334,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     type: 'gauge',
     help: 'SAs that have been requested and have no keys yet.',
     labels: [],
-    samples: ({ monitor }) =>
-      monitor ? one(monitor.xfrm.states.filter(({ value }) => isLarval(value)).length) : [],
+    samples: ({ monitor }) => (monitor ? one([...statesOf(monitor, true)].length) : []),
   },
   {
     name: 'xfrm_policies',
@@ -345,9 +343,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     labels: ['direction'],
     *samples({ monitor }) {
       if (monitor === undefined) return;
-      const found = counted(monitor.xfrm.policies, ({ value }) => [String(value.dir)], [
-        'direction',
-      ]);
+      const found = counted(monitor.xfrm.policies, 'direction', ({ value }) => value.dir);
       yield* withZeros(found, 'direction', DIRS);
     },
   },

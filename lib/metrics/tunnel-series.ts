@@ -29,8 +29,6 @@ export class TunnelSeries {
   tunnel: Tunnel | undefined;
   /** Whether {@link tunnel} is how it is now: not while nothing is known. */
   current = false;
-  /** The labels as text, for exposition. */
-  text: string | undefined;
   #remembered: Remembered | undefined;
   /** Whether higher values may have been exported than were saved: the previous process ended unexpectedly. */
   #mayGoBack: boolean;
@@ -295,7 +293,7 @@ export class TunnelBook {
       const isKnown = state !== undefined && reason !== undefined && since !== undefined && sas;
       const known = isKnown ? { state, reason, since, sas, upSince: rest.upSince } : undefined;
       const series = new TunnelSeries(label, countingSince, known, mayGoBack);
-      series.totals.include({ sums: Float64Array.from(sums), downs: Float64Array.from(downs) });
+      series.totals.include({ sums, downs });
       if (label === OTHER) this.others.totals.include(series.totals);
       else if (this.#byLabel.size < this.#limit) this.#byLabel.set(label, series);
     }

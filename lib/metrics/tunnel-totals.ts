@@ -63,18 +63,22 @@ export function countsOf({ id, value }: StateEntry): SaCounts {
   };
 }
 
+const zeros = (count: number): number[] => new Array<number>(count).fill(0);
+const NO_DOWNS: readonly number[] = zeros(CAUSES.length);
+
 /**
  * Sums of what a tunnel's counters gained. A monitor's own totals can step back: when an SA that
  * serves several tunnels stops to serve one, or the protocol that counts changes; and they begin
  * again with each monitor. Here a step back adds nothing, and what follows counts from there.
  */
 export class TunnelTotals {
+  // Arrays of numbers take half of what a Float64Array of so few takes.
   /** In the order of {@link COUNTERS}. */
-  readonly sums = new Float64Array(READERS.length);
+  readonly sums: number[] = zeros(READERS.length);
   /** In the order of {@link CAUSES}. */
-  readonly downs = new Float64Array(CAUSES.length);
+  downs: readonly number[] = NO_DOWNS;
   /** As last read. */
-  readonly #read = new Float64Array(READERS.length);
+  readonly #read: number[] = zeros(READERS.length);
 
   /** Adds what was gained since it was last called. */
   add(tunnel: Tunnel): void {
@@ -97,12 +101,11 @@ export class TunnelTotals {
   /** Sets everything to 0. */
   reset(): void {
     this.sums.fill(0);
-    this.downs.fill(0);
+    this.downs = NO_DOWNS;
   }
 
   down(cause: TunnelDownReason['kind']): void {
-    const at = CAUSES.indexOf(cause);
-    this.downs[at] = (this.downs[at] as number) + 1;
+    this.downs = this.downs.map((count, at) => count + (CAUSES[at] === cause ? 1 : 0));
   }
 
   /**
@@ -142,12 +145,12 @@ export class TunnelTotals {
   }
 
   /** Adds what another one has gained, for a sum of several. */
-  include({ sums, downs }: Pick<TunnelTotals, 'sums' | 'downs'>): void {
+  include({ sums, downs }: Readonly<Record<'sums' | 'downs', readonly number[]>>): void {
     sums.forEach((value, i) => {
       this.sums[i] = (this.sums[i] as number) + value;
     });
-    downs.forEach((value, i) => {
-      this.downs[i] = (this.downs[i] as number) + value;
-    });
+    if (downs.some((count) => count > 0)) {
+      this.downs = this.downs.map((count, i) => count + (downs[i] ?? 0));
+    }
   }
 }

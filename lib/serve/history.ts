@@ -14,10 +14,18 @@ export type StateMark = readonly [at: number, state: TunnelState, reason: string
 
 /** One tunnel's history. */
 interface TunnelHistory {
-  readonly states: StateMark[];
-  readonly rekeys: number[];
-  /** Totals of bytes, inbound and outbound, by sample; NaN where there is none. */
-  readonly traffic: Float64Array;
+  /** Replaced, as most never change: an array that grows has room for sixteen more. */
+  states: readonly StateMark[];
+  rekeys: readonly number[];
+  /** Its place in samples. */
+  readonly place: number;
+}
+
+/** The totals of all tunnels at one time, in an array: one for each tunnel takes a third more. */
+interface TrafficSample {
+  readonly at: number;
+  /** Bytes inbound and outbound, by place; NaN where there is none. */
+  readonly totals: Float64Array;
 }
 
 export interface HistoryPart {
@@ -29,35 +37,40 @@ export interface HistoryPart {
 /** The history of one namespace's tunnels, by their ids. */
 export class History {
   readonly #tunnels = new Map<string, TunnelHistory>();
-  /** The times of the samples, which all tunnels share; NaN where there is none yet. */
-  readonly #times = new Float64Array(SAMPLES).fill(Number.NaN);
-  #next = 0;
+  /** Places of tunnels that were removed. */
+  readonly #free: number[] = [];
+  #places = 0;
+  /** Oldest first. */
+  readonly #samples: TrafficSample[] = [];
   #sampledAt = -Infinity;
 
   #of(id: string): TunnelHistory {
     let known = this.#tunnels.get(id);
     if (known === undefined) {
-      known = { states: [], rekeys: [], traffic: new Float64Array(2 * SAMPLES).fill(Number.NaN) };
+      known = { states: [], rekeys: [], place: this.#free.pop() ?? this.#places++ };
       this.#tunnels.set(id, known);
     }
     return known;
   }
 
   state(id: string, at: number, state: TunnelState, reason: string): void {
-    const { states } = this.#of(id);
-    if (states.at(-1)?.[1] === state) return;
-    states.push([at, state, reason]);
-    if (states.length > MOST) states.shift();
+    const known = this.#of(id);
+    if (known.states.at(-1)?.[1] === state) return;
+    known.states = [...known.states, [at, state, reason] as const].slice(-MOST);
   }
 
   rekeyed(id: string, at: number): void {
-    const { rekeys } = this.#of(id);
-    rekeys.push(at);
-    if (rekeys.length > MOST) rekeys.shift();
+    const known = this.#of(id);
+    known.rekeys = [...known.rekeys, at].slice(-MOST);
   }
 
   remove(id: string): void {
+    const known = this.#tunnels.get(id);
+    if (known === undefined) return;
     this.#tunnels.delete(id);
+    const { place } = known;
+    for (const { totals } of this.#samples) totals.fill(Number.NaN, 2 * place, 2 * place + 2);
+    this.#free.push(place);
   }
 
   /** Takes a sample of the traffic, if it is time for one. */
@@ -65,17 +78,18 @@ export class History {
     // A clock that was set back must not stop it.
     if (at - this.#sampledAt < STEP - 1000 && at >= this.#sampledAt) return;
     this.#sampledAt = at;
-    const slot = this.#next;
-    this.#next = (slot + 1) % SAMPLES;
-    this.#times[slot] = at;
-    for (const { traffic } of this.#tunnels.values())
-      traffic.fill(Number.NaN, 2 * slot, 2 * slot + 2);
-    for (const { tunnel, totals, current } of all) {
-      if (tunnel === undefined || !current) continue;
-      const { traffic } = this.#of(tunnel.id);
-      traffic[2 * slot] = totals.sums[AT.bytesIn] as number;
-      traffic[2 * slot + 1] = totals.sums[AT.bytesOut] as number;
+    const there: [number, TunnelSeries][] = [];
+    for (const series of all) {
+      const { tunnel, current } = series;
+      if (tunnel && current) there.push([this.#of(tunnel.id).place, series]);
     }
+    const totals = new Float64Array(2 * this.#places).fill(Number.NaN);
+    for (const [place, { totals: own }] of there) {
+      totals[2 * place] = own.sums[AT.bytesIn] as number;
+      totals[2 * place + 1] = own.sums[AT.bytesOut] as number;
+    }
+    this.#samples.push({ at, totals });
+    if (this.#samples.length > SAMPLES) this.#samples.shift();
   }
 
   get ids(): Iterable<string> {
@@ -86,13 +100,12 @@ export class History {
   since(id: string, since: number): HistoryPart | undefined {
     const known = this.#tunnels.get(id);
     if (known === undefined) return undefined;
-    const { states, rekeys, traffic } = known;
+    const { states, rekeys, place } = known;
     const first = states.findLastIndex(([at]) => at <= since);
     const samples: [number, number, number][] = [];
-    for (let i = 0; i < SAMPLES; i++) {
-      const slot = (this.#next + i) % SAMPLES;
-      const [at, bytesIn, bytesOut] = [this.#times[slot], traffic[2 * slot], traffic[2 * slot + 1]];
-      if (at === undefined || bytesIn === undefined || bytesOut === undefined) continue;
+    for (const { at, totals } of this.#samples) {
+      const bytesIn = totals[2 * place] ?? Number.NaN;
+      const bytesOut = totals[2 * place + 1] ?? Number.NaN;
       if (at >= since && !Number.isNaN(bytesIn)) samples.push([at, bytesIn, bytesOut]);
     }
     return {

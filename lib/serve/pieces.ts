@@ -1,6 +1,6 @@
 /** Long answers, made and sent piece by piece, so that nothing else has to wait. @module */
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import { constants, createGzip } from 'node:zlib';
 import type { CutOff } from './event-streams.ts';
 
@@ -18,6 +18,24 @@ export const acceptsGzip = (header: string | undefined): boolean =>
   (header ?? '').split(',', 32).some((one) => {
     const [, q = '1'] = /^\s*gzip\s*(?:;\s*q=([\d.]+))?\s*$/i.exec(one) ?? [undefined, '0'];
     return Number(q) > 0;
+  });
+
+/**
+ * Writes bytes, which may be overwritten once the promise is fulfilled.
+ *
+ * @param gone aborted if they cannot be written; if it is aborted, the promise is fulfilled too
+ */
+const written = (to: Writable, bytes: Uint8Array, gone: AbortController): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      gone.signal.removeEventListener('abort', done);
+      resolve();
+    };
+    gone.signal.addEventListener('abort', done);
+    to.write(bytes, (error) => {
+      if (error) gone.abort();
+      done();
+    });
   });
 
 /**
@@ -54,38 +72,33 @@ export async function sendPieces(
     gone.abort();
     zip?.destroy();
   });
-  let chunks: Uint8Array[] = [];
-  let text = '';
+  // One buffer for all of it: buffers for each piece make the collector run all the time.
+  const chunk = Buffer.allocUnsafeSlow(CHUNK);
   let length = 0;
   let began = performance.now();
-  const taken = () => {
-    if (text !== '') chunks.push(Buffer.from(text));
-    const all = Buffer.concat(chunks);
-    chunks = [];
-    text = '';
-    length = 0;
-    return all;
-  };
   try {
     for (const piece of pieces) {
-      length += piece.length;
-      if (typeof piece === 'string') text += piece;
-      else {
-        if (text !== '') chunks.push(Buffer.from(text));
-        text = '';
-        chunks.push(piece);
+      const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+      for (let from = 0; from < bytes.length; ) {
+        const some = bytes.subarray(from, from + CHUNK - length);
+        chunk.set(some, length);
+        [from, length] = [from + some.length, length + some.length];
+        if (length < CHUNK) continue;
+        // It may be done at once: that is no turn of the event loop.
+        await written(to, chunk, gone);
+        if (gone.signal.aborted) return;
+        length = 0;
       }
-      if (length >= CHUNK && !to.write(taken())) await once(to, 'drain', { signal: gone.signal });
       if (gone.signal.aborted) return;
       if (performance.now() - began < SLICE) continue;
       await turn();
       began = performance.now();
     }
     if (gone.signal.aborted) return;
-    to.end(taken());
+    to.end(chunk.subarray(0, length));
   } catch (error) {
-    // The reader left, or an error that the answer can no longer tell.
+    // The answer can no longer tell it.
     response.destroy();
-    if ((error as Error).name !== 'AbortError') throw error;
+    throw error;
   }
 }

@@ -66,9 +66,14 @@ export class AsciiWriter {
   }
 
   text({ words, length }: Ascii): void {
+    this.textAt(words, 0, length);
+  }
+
+  /** A text whose words begin at an index. Bytes of UTF-8 are no NaN either. */
+  textAt(words: Float64Array, index: number, length: number): void {
     const { view, at } = this;
-    for (let i = 0; i < words.length; i++) {
-      view.setFloat64(at + i * 8, words[i] as number, true);
+    for (let done = 0, i = index; done < length; done += 8, i++) {
+      view.setFloat64(at + done, words[i] as number, true);
     }
     this.at = at + length;
   }

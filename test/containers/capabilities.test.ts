@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openCache } from '../../lib/lab/cache.ts';
 import { prepareLab } from '../../lib/lab/index.ts';
+import { probe as kernelProbe } from '../../lib/testing/index.ts';
 import { root, temporary } from '../package/packed.ts';
 import { podman } from './engine.ts';
 import {
@@ -107,6 +108,30 @@ test('check, a plugin, says UNKNOWN without NET_ADMIN', async () => {
   const privileged = await runContainer(container('check --none ok', NET_ADMIN));
   assert.match(privileged.stdout, /^TUNNELS OK/);
   assert.equal(privileged.status, 0);
+});
+
+test('doctor says the same of the kernel in a container, and that listening takes NET_ADMIN', async () => {
+  type Found = { id: string; severity: string; found: string };
+  const examine = async (...options: string[]) => {
+    const { status, stdout, stderr } = await runContainer(container('doctor --json', ...options));
+    assert.equal(stderr, '');
+    const all = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Found);
+    const of = (id: string) => all.find((one) => one.id === id) ?? assert.fail(id);
+    return { status, of };
+  };
+  const bare = await examine();
+  assert.equal(bare.status, 3);
+  assert.equal(bare.of('permission.events').severity, 'error');
+  assert.match(bare.of('addon.file').found, /, prebuilt: /);
+  const able = await examine(NET_ADMIN, '--cap-add=SYS_ADMIN', ROOT);
+  assert.equal(able.of('permission.events').severity, 'ok');
+  assert.equal(able.of('permission.namespaces').severity, 'ok');
+  // What was tried there is what the kernel has here.
+  const { esp } = (await kernelProbe()).features;
+  assert.equal(able.of('protocol.esp4').severity, esp.ok ? 'ok' : 'error');
 });
 
 test('no capability over the namespace of the host in a user namespace of one’s own', async () => {

@@ -51,7 +51,8 @@ test('labels are escaped, and an empty label is left out', () => {
 
 /** What a source says, in a format. */
 function read(source: MetricsSource, format: 'classic' | 'openmetrics') {
-  const text = [...metricsText([source], format)].join('');
+  // Each piece takes the place of the one before.
+  const text = Array.from(metricsText([source], format), String).join('');
   return { text, ...readExposition(format === 'classic' ? text : `${text}# EOF\n`, format) };
 }
 

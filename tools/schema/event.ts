@@ -21,6 +21,7 @@ import {
 } from '../../lib/xfrm/messages.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
 import { counterKinds } from './counter.ts';
+import { findingKinds } from './finding.ts';
 import { routeDefinitions, routeKinds, routeRequests } from './route.ts';
 import { tunnelChanges, tunnelDefinitions, tunnelKinds } from './tunnel.ts';
 import {
@@ -39,6 +40,7 @@ import {
   truth,
   unknownAttributes,
 } from './types.ts';
+import { whyKinds } from './why.ts';
 
 const count: Schema = { type: 'integer', minimum: 0 };
 
@@ -318,7 +320,9 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     sometimes: { rejected: count },
   },
   ...tunnelKinds,
+  ...whyKinds,
   ...counterKinds,
+  ...findingKinds,
 };
 
 /** Kinds that belong to no protocol, or to any. */
@@ -326,6 +330,9 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   tunnel: undefined,
   'host-warning': undefined,
   check: undefined,
+  why: undefined,
+  finding: undefined,
+  diagnosis: undefined,
   summary: undefined,
   namespace: undefined,
   recording: undefined,
@@ -343,7 +350,13 @@ function record(
   const additions: Record<string, Schema> =
     'header' in always || 'header' in sometimes
       ? { netns, claimedBy: the('ClaimedBy') }
-      : protocol || 'what' in always || 'change' in tag || 'tunnel' in always || 'warning' in always
+      : protocol ||
+          'what' in always ||
+          'change' in tag ||
+          'tunnel' in always ||
+          'warning' in always ||
+          'severity' in always ||
+          'flow' in always
         ? { netns }
         : {};
   const schema = object(
