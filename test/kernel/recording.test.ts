@@ -18,6 +18,13 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
+/**
+ * What does not depend on how many events are read at once: between two of them, a tunnel may be one-way
+ * for a moment.
+ */
+const certain = (line: string): string[] =>
+  line.startsWith('state:') ? [] : [line.replace(/(: |, )was [\w-]+/, '')];
+
 /** What is compared of a line of JSON: not when it was said, and no counters. */
 function essence(text: string): string[] {
   const all = lines(text)
@@ -142,7 +149,7 @@ test('what a recording says of each moment equals what the command said then', a
       }
     },
   } as unknown as TunnelMonitor);
-  assert.deepEqual(replayed.lines, live.lines);
+  assert.deepEqual(replayed.lines.flatMap(certain), live.lines.flatMap(certain));
   assert(live.lines.length > 3, `${live.lines}`);
 
   // The same by other subcommands.
