@@ -1,6 +1,6 @@
 /**
  * A process that serves many tunnels of a simulated kernel, for bench/serve.ts. The simulation is in
- * it: what it costs is part of what is measured.
+ * it: what it costs is part of what is measured. The namespace of the process is watched too.
  *
  *   node serve-daemon.js TUNNELS REFRESH
  * @module
@@ -13,7 +13,6 @@ import {
   XFRM_MSG_GETPOLICY,
   XFRM_MSG_GETSA,
   XFRM_MSG_GETSADINFO,
-  XFRMNLGRP_SA,
 } from '../lib/constants.ts';
 import { DEFAULTS } from '../lib/serve/config.ts';
 import { HttpServer } from '../lib/serve/http-server.ts';
@@ -84,10 +83,8 @@ kernel.answer(NETLINK_XFRM, ({ type, dump }) => {
 });
 
 const lifeCycle = new LifeCycle();
-const service = new Service(
-  { ...DEFAULTS, netns: ['fake'], refresh },
-  lifeCycle,
-  () => kernel as never,
+const service = new Service({ ...DEFAULTS, netns: ['fake', 'here'], refresh }, lifeCycle, (name) =>
+  name === 'fake' ? (kernel as never) : '/proc/self/ns/net',
 );
 await service.start();
 const routes = new Routes(
@@ -107,32 +104,19 @@ const server = new HttpServer({ hosts: new Set(), token: undefined, tls: undefin
 });
 const delay = monitorEventLoopDelay({ resolution: 1 });
 const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
-process.send?.({ port, tunnels: service.namespaces[0]?.monitor?.tunnels.size });
+const [fake, here] = service.namespaces;
+process.send?.({ port, tunnels: fake?.monitor?.tunnels.size });
 process.once('SIGTERM', () => process.exit());
-let flood: NodeJS.Timeout | undefined;
-/** Events sent by the flood, and when it began and ended. */
-let [sent, begun, ended] = [0, 0, 0];
 process.on('message', (what) => {
   if (what === 'watch') {
     delay.reset();
     delay.enable();
-  } else if (what === 'flood') {
-    // A hundred thousand events a second, or as many as the event loop, which is also the daemon's, has time for.
-    begun = performance.now();
-    flood = setInterval(() => {
-      for (let i = 0; i < 1000; i++)
-        kernel.multicast(NETLINK_XFRM, XFRMNLGRP_SA, states[i % states.length] as Uint8Array);
-      sent += 1000;
-    }, 10);
-  } else if (what === 'calm') {
-    clearInterval(flood);
-    ended = performance.now();
-  } else {
-    delay.disable();
-    process.send?.({
-      longest: delay.max / 1e6,
-      resident: process.memoryUsage.rss(),
-      floodRate: sent === 0 ? 0 : (1000 * sent) / (ended - begun),
-    });
+    return;
   }
+  delay.disable();
+  process.send?.({
+    longest: delay.max / 1e6,
+    resident: process.memoryUsage.rss(),
+    dropped: here?.monitor?.xfrm.dropped,
+  });
 });
