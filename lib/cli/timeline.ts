@@ -16,7 +16,7 @@ import { formatNotice } from './recording-notice.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
 import { LookBack, LookBackTunnels } from './tunnels/look-back-tunnels.ts';
-import { printTunnels } from './tunnels/print-tunnels.ts';
+import { listOf, printTunnels } from './tunnels/print-tunnels.ts';
 import { StateHistory } from './tunnels/state-history.ts';
 import { timelineSvg } from './tunnels/timeline-svg.ts';
 import {
@@ -61,7 +61,7 @@ export function timelineCommand(): Command {
       const out = new LineOutput();
       const print = (text: string) => (svg === '-' ? undefined : out.line(text));
       const { snapshot, time } = tunnels;
-      printTunnels(snapshot, wanted, format, { line: print }, undefined, time);
+      printTunnels(listOf(snapshot), wanted, format, { line: print }, time);
       const history = new StateHistory(snapshot.tunnels.filter(wanted), time.wall);
       const { json, colors } = format;
       for (const one of tunnels.story()) {

@@ -44,8 +44,8 @@ export interface EventRecording {
 }
 
 const NUMBERS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
-/** Milliseconds for which events are coalesced, as by `monitor`. */
-const COALESCE = 1;
+/** Milliseconds for which events are coalesced: fewer wake-ups, and times that are late by as much. */
+const COALESCE = 5;
 /** Milliseconds until it looks again whether events are waiting. */
 const AGAIN = 1;
 /** Milliseconds from an event that leaves a doubt to a snapshot, which then resolves several. */
