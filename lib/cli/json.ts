@@ -10,6 +10,7 @@ import type { DiagnosisRecord, FindingRecord } from './doctor.ts';
 import type { Totals } from './events/summary.ts';
 import type { CounterMoveRecord, CounterRecord } from './stat/counter-text.ts';
 import type { CheckRecord } from './tunnels/check-result.ts';
+import type { WhyRecord } from './why/record.ts';
 
 /** A network namespace was added or removed while listening. */
 export interface NamespaceRecord {
@@ -56,6 +57,7 @@ export type JsonRecord = { readonly time: EventTime } & (
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }
   | JsonChange
   | CheckRecord
+  | WhyRecord
   | CounterRecord
   | CounterMoveRecord
   | FindingRecord

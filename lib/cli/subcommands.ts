@@ -41,6 +41,10 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'show which packets IPsec dropped and why; --watch: as it happens',
     load: async () => (await import('./stat.ts')).statCommand(),
   },
+  why: {
+    summary: 'say what this kernel will do with a packet, and why',
+    load: async () => (await import('./why.ts')).whyCommand(),
+  },
   record: {
     summary: 'record events, snapshots and counters, for a look back',
     load: async () => (await import('./record.ts')).recordCommand(),

@@ -1,7 +1,7 @@
 /** The endpoints of SAs and policies, and which of them is this host's. @module */
 
 import { flat } from '../base/flat.ts';
-import { isWild } from '../xfrm/matching.ts';
+import { isWild, startAlike } from '../xfrm/matching.ts';
 import type { IpsecProto, StateDir, XfrmMode } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { PolicyTemplate, XfrmSelector } from '../xfrm/types.ts';
@@ -25,6 +25,8 @@ export interface TemplateDemand {
   readonly optional: boolean;
   /** undefined for a policy with a direction unknown to this version. */
   readonly direction: TrafficDirection | undefined;
+  /** The packets that it is for, whose ends are its own where it is open. */
+  readonly packets?: XfrmSelector | undefined;
   /** Forwarded packets have their own policy, whose template repeats that of `in`. */
   readonly forward: boolean;
 }
@@ -39,16 +41,19 @@ export function demandsOf(policy: XfrmPolicy): TemplateDemand[] {
   const { selector, dir } = policy;
   const direction = directionOf(dir);
   let [from, to] = [hostOf(selector, 'saddr'), hostOf(selector, 'daddr')];
+  let packets: XfrmSelector | undefined = selector;
   return policy.templates.map((template) => {
     const { saddr, daddr, reqid, proto, mode, spi, optional } = template;
-    if (hasEnds(template)) [from, to] = [saddr, daddr];
-    else {
+    if (hasEnds(template)) {
+      [from, to] = [saddr, daddr];
+      packets = undefined;
+    } else {
       // Some programs put the packet's endpoints there, where the selector covers many.
       if (isWild(from) && !isWild(saddr)) from = saddr;
       if (isWild(to) && !isWild(daddr)) to = daddr;
     }
-    const forward = dir === 'fwd';
-    return { from, to, reqid, proto, mode, spi, optional: Boolean(optional), direction, forward };
+    const [forward, level] = [dir === 'fwd', Boolean(optional)];
+    return { from, to, reqid, proto, mode, spi, optional: level, direction, packets, forward };
   });
 }
 
@@ -75,9 +80,22 @@ function hostOf(selector: XfrmSelector, end: 'saddr' | 'daddr'): string {
 export const makesTunnel = ({ from, to, reqid, optional, direction }: TemplateDemand): boolean =>
   !isWild(from) && !isWild(to) && !optional && (reqid !== 0 || direction === 'out');
 
+/** Whether an endpoint is a wildcard. */
+export const isOpen = ({ from, to }: TemplateDemand): boolean => isWild(from) || isWild(to);
+
 /** Whether SAs from `a` to `b` match a demand, regardless of reqid and protocol. */
-export const fits = ({ from, to }: TemplateDemand, a: string, b: string): boolean =>
-  (isWild(from) || from === a) && (isWild(to) || to === b);
+export const fits = ({ from, to, packets }: TemplateDemand, a: string, b: string): boolean =>
+  (isWild(from) ? isAmong(packets, 'S', a) : from === a) &&
+  (isWild(to) ? isAmong(packets, 'D', b) : to === b);
+
+/** Whether packets may have an address at one of their ends. */
+function isAmong(packets: XfrmSelector | undefined, end: 'S' | 'D', address: string): boolean {
+  if (packets === undefined || isWild(address)) return true;
+  if (packets.family !== (address.includes(':') ? 'inet6' : 'inet')) return false;
+  return end === 'S'
+    ? startAlike(packets.saddr, address, packets.prefixlenS)
+    : startAlike(packets.daddr, address, packets.prefixlenD);
+}
 
 /** Whether an address is a multicast group, IPv4 or IPv6, in the spelling used here. */
 const isGroup = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff..:/.test(address);

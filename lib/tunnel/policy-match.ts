@@ -9,7 +9,7 @@ import { contains, holdsMark, isSource, isWild, meet, mirrored } from '../xfrm/m
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { fits, makesTunnel, type TemplateDemand } from './endpoints.ts';
+import { fits, type TemplateDemand } from './endpoints.ts';
 import { NONE } from './few.ts';
 import { type Label, labelKey, type PolicyIndex, precedence } from './policy-index.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
@@ -121,6 +121,8 @@ export interface Matching {
   readonly sas: PerDirection<readonly XfrmState[]>;
   /** Whether a demand, in whatever direction, belongs to this tunnel. */
   readonly isOwn: (demand: TemplateDemand) => boolean;
+  /** Whether a demand accepts SAs of this tunnel and of no other. */
+  readonly isOnlyIts: (demand: TemplateDemand) => boolean;
   /** Whether a demand is for its endpoints. */
   readonly isHere: (demand: TemplateDemand) => boolean;
   /** The direction of a template: its policy's, unless it is unknown which endpoint is local. */
@@ -132,13 +134,20 @@ export interface Matching {
  * those that the answers meet, for this host or forwarded.
  */
 export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<Obstacle> {
-  const { policies, open, sas, isOwn, wayOf } = tunnel;
+  const { policies, open, sas, isOwn, isOnlyIts, wayOf } = tunnel;
   const { index, isLocal } = host;
   const own = new Set(policies);
   const isBetween = (one: TemplateDemand) => !one.optional && !isWild(one.to) && tunnel.isHere(one);
-  const sends = policies.filter(({ demands }) =>
+  const isOurs = (one: Policy) => own.has(one) || one.demands.some(isBetween);
+  const all = policies.filter(({ demands }) =>
     demands.some((one) => one.direction === 'out' && isOwn(one)),
   );
+  // Policies for any peer, such as traps, send for it only if no other does.
+  const toPeer = all.filter(({ demands }) => demands.some(({ to }) => !isWild(to)));
+  const used = all.filter(({ demands, entry }) =>
+    demands.some((one) => sas.out.some((sa) => carriesOut(sa, one, entry.value))),
+  );
+  const sends = [toPeer, used, all].find(({ length }) => length > 0) ?? all;
   const takes = both((way) =>
     [...policies, ...open].filter(({ entry }) => dirOf(entry.value) === way),
   );
@@ -153,7 +162,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     const before = first && precedence(first.entry.value, policy) < 0 ? first : undefined;
     // Packets that another of its policies takes, or one for other packets of the same gateways,
     // still pass between them.
-    if (before && (own.has(before) || before.demands.some(isBetween))) continue;
+    if (before && isOurs(before)) continue;
     const leaving = ways.includes('fwd')
       ? stopped(policy, own, host, takes.fwd.length > 0)
       : undefined;
@@ -175,7 +184,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
       const { met, last } = meeting(takes[way], way, answers, labels, policy, host);
       for (const one of met) {
         const lacking = unmet(one, sas.in, isPlain);
-        const isForeign = !own.has(one) && !open.includes(one) && !one.demands.some(isBetween);
+        const isForeign = !isOurs(one) && !open.includes(one);
         if (lacking.length > 0 && isForeign) coming.push('tunnel');
         else for (const demand of lacking) missing[wayOf(demand)].add(demand.proto);
       }
@@ -183,12 +192,12 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
       // (__xfrm_policy_check).
       if (met.length === 0 && (last !== 'allow' || !isPlain)) coming.push(last);
       if (way === 'fwd')
-        coming.push(onward(answers, host, ways.length === 1, takes.fwd.length > 0));
+        coming.push(onward(answers, host, isOurs, ways.length === 1, takes.fwd.length > 0));
     }
     caught.in.push(coming.find((one) => one !== undefined));
   }
   const unanswered = takes.in.some(({ entry, demands }) => {
-    if (!demands.some((one) => !one.optional && makesTunnel(one) && isOwn(one))) return false;
+    if (!demands.some(isOnlyIts)) return false;
     const answers = mirrored(entry.value.selector);
     return !sends.some((one) => meet(one.entry.value.selector, answers));
   });
@@ -278,18 +287,22 @@ function stopped(
 /**
  * What keeps packets that came in from being sent on: they meet the policies for outbound packets.
  *
+ * @param isOurs whether a policy sends packets between the same gateways
  * @param all whether all of them are forwarded
  * @param forwards whether the tunnel has policies for forwarded packets
  */
 function onward(
   answers: XfrmSelector,
   { index, defaults }: HostPolicies,
+  isOurs: (policy: Policy) => boolean,
   all: boolean,
   forwards: boolean,
 ): Caught | undefined {
   const [first] = index.enclosing('out', answers, {});
   if (first === undefined) return defaults.out === 'block' && forwards ? 'default' : undefined;
-  return first.entry.value.action === 'block' && all ? 'block' : undefined;
+  if (first.entry.value.action === 'block') return all ? 'block' : undefined;
+  const takes = first.demands.some(({ optional }) => !optional) && !isOurs(first);
+  return takes && (all || forwards) ? 'tunnel' : undefined;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   type AddressRoles,
   fits,
   isOnlyShared,
+  isOpen,
   type Orientation,
   orientationOf,
   type Pair,
@@ -161,6 +162,8 @@ export function mergedGroup(groups: readonly [SaGroup, ...SaGroup[]]): SaGroup {
 export interface Surroundings {
   /** The reqids of the merged groups. */
   readonly reqids: ReadonlySet<number>;
+  /** Whether no others are between its endpoints, and none have its reqids. */
+  readonly alone: { readonly ends: boolean; readonly reqids: boolean };
   /** Policies that match its SAs, but make no tunnel by themselves. */
   readonly covers: readonly Policy[];
   /** Inbound policies for any peer. */
@@ -270,7 +273,7 @@ export const directionOf = (
 function joined(
   members: readonly Any[],
   { local, remote, directed }: Orientation,
-  { reqids, covers, open, shared, host }: Surroundings,
+  { reqids, alone, covers, open, shared, host }: Surroundings,
   here: (demand: TemplateDemand) => boolean,
   isLocal: (address: string) => boolean,
 ): GroupPart {
@@ -306,6 +309,11 @@ function joined(
   const wayOf = (one: TemplateDemand) => (fits(one, local, remote) ? 'out' : 'in');
   // An outbound template only uses SAs with its own reqid, 0 included.
   const isOwn = (one: TemplateDemand) => reqids.has(one.reqid) && here(one);
+  const isOnlyIts = (one: TemplateDemand) => {
+    if (!isOwn(one) && one.reqid !== 0) return false;
+    if (!isOpen(one)) return here(one) && (one.reqid !== 0 || alone.ends);
+    return here(one) && one.reqid !== 0 && !one.optional && alone.reqids;
+  };
   const isHere = (one: TemplateDemand) => fits(one, local, remote) || fits(one, remote, local);
   return {
     contents: {
@@ -319,7 +327,7 @@ function joined(
           policies,
           open: [...open].filter((one) => !policies.includes(one) && concerns(one)),
           sas: values,
-          ...{ isOwn, isHere, wayOf },
+          ...{ isOwn, isOnlyIts, isHere, wayOf },
         },
         { ...host, isLocal },
       ),

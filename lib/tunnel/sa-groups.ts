@@ -10,13 +10,14 @@ import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
   demandsOf,
   fits,
+  isOpen,
   makesTunnel,
   type Pair,
   pairKey,
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { each, excluding, has, including, MultiMap, NONE } from './few.ts';
+import { each, excluding, has, including, MultiMap, NONE, sizeOf } from './few.ts';
 import { DIRS, type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, labelsIn } from './policy-match.ts';
 import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
@@ -26,6 +27,8 @@ import { type Policy, Sa } from './tunnel-contents.ts';
 const RESERVED_SPIS = 255;
 /** The most destinations counted for one SPI. */
 const MANY = 100;
+/** The most reqids of one tunnel, or between two endpoints, that are looked through. */
+const FEW = 16;
 const PASS: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
 
 export class SaGroups {
@@ -113,15 +116,37 @@ export class SaGroups {
     const labelled = labels.filter((one) => labelKey(one) !== '');
     const some = labelled.length > 0 ? labelled : NONE;
     for (const one of groups) this.#label(one, some);
+    const isAlone = (key: GroupsKey) => this.#isAlone(key, groups);
     return {
       reqids,
+      alone: {
+        ends: isAlone(pairKey(group.pair)),
+        reqids: [...reqids].every(isAlone),
+      },
       covers,
       open: this.#forAll,
       shared,
       roleOf: (address) => this.#roleOf(address),
-      isLeftOver: (asked) => this.#isLeftOver(asked),
+      isLeftOver: (asked) => this.#isLeftOver(asked, reqids),
       host: { index: this.#index, defaults: this.#defaults },
     };
+  }
+
+  /** Whether no other groups with a key have SAs or policies. */
+  #isAlone(key: GroupsKey, groups: readonly SaGroup[]): boolean {
+    const all = this.#groupsBy.get(key);
+    if (sizeOf(all) > FEW) return false;
+    for (const one of all) if (!groups.includes(one) && !isVacant(one)) return false;
+    return true;
+  }
+
+  /** Marks for evaluation the groups that are alone only without this one. */
+  #joins({ pair, reqid }: SaGroup): void {
+    for (const key of [pairKey(pair), reqid]) {
+      const all = this.#groupsBy.get(key);
+      if (sizeOf(all) > FEW + 1) continue;
+      for (const one of all) this.dirty.add(one);
+    }
   }
 
   /**
@@ -208,14 +233,14 @@ export class SaGroups {
 
   /**
    * A trap policy for any peer requests SAs between the endpoints of each packet. When the SAs are
-   * added, between the gateways, so are policies for those packets, and the request is a leftover
-   * until it times out.
+   * added, between the gateways or with a reqid of their own, so are policies for those packets, and
+   * the request is a leftover until it times out.
    */
-  #isLeftOver({ pair, selector, mark, ifId }: SaNeed): boolean {
+  #isLeftOver({ pair, selector, mark, ifId }: SaNeed, reqids: ReadonlySet<number>): boolean {
     const [best] = this.#index.enclosing('out', selector, { mark, ifId });
     const key = pairKey(pair);
     const isElsewhere = (one: TemplateDemand) =>
-      makesTunnel(one) && pairKey(pairOf(one.from, one.to)) !== key;
+      makesTunnel(one) && (pairKey(pairOf(one.from, one.to)) !== key || !reqids.has(one.reqid));
     return best?.demands.every(isElsewhere) ?? false;
   }
 
@@ -360,6 +385,7 @@ export class SaGroups {
     if (!hasSpi(proto)) return;
     const group = this.group(pairOf(saddr, daddr), reqid);
     const sa = new Sa(group, entry, came, heard);
+    if (isVacant(group)) this.#joins(group);
     group.sas = including(group.sas, sa);
     this.sas.set(sa.uid, sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
@@ -372,6 +398,7 @@ export class SaGroups {
   removeSa(sa: Sa): void {
     const { spi, daddr } = sa.entry.value;
     sa.group.sas = excluding(sa.group.sas, sa);
+    if (isVacant(sa.group)) this.#joins(sa.group);
     this.sas.delete(sa.uid);
     this.#share(sa);
     this.#shared.delete(daddr, sa);
@@ -427,6 +454,7 @@ export class SaGroups {
     for (const demand of demands) {
       if (makesTunnel(demand)) {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
+        if (isVacant(group)) this.#joins(group);
         group.policies = including(group.policies, policy);
         this.dirty.add(group);
       } else {
@@ -467,6 +495,7 @@ export class SaGroups {
       const group = this.#groups.get(groupKey(pairOf(from, to), reqid));
       if (group && has(group.policies, policy)) {
         group.policies = excluding(group.policies, policy);
+        if (isVacant(group)) this.#joins(group);
         group.policyGone = gone;
         this.dirty.add(group);
       }
@@ -495,12 +524,12 @@ const withPackets = (policy: Policy, selector: XfrmSelector): Policy => ({
   entry: { ...policy.entry, value: { ...policy.entry.value, selector } },
 });
 
+const isVacant = ({ sas, policies }: SaGroup): boolean =>
+  sas === undefined && policies === undefined;
 /** A pair, an endpoint, or a reqid. */
 type GroupsKey = string | number;
 const keysOf = ({ pair, reqid }: SaGroup) => [pairKey(pair), ...pair, reqid];
 
-/** Whether an endpoint is a wildcard. */
-const isOpen = ({ from, to }: TemplateDemand): boolean => isWild(from) || isWild(to);
 /**
  * Whether the kernel chooses the source of packets to an endpoint (xfrm_policy.c,
  * xfrm_tmpl_resolve_one).

@@ -6,6 +6,7 @@
  */
 import { once } from '../base/once.ts';
 import type { DecodeInput } from '../netlink/event.ts';
+import { AF_INET, AF_INET6, addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import { align4, findAttribute, NLA_HDRLEN } from '../wire/attribute.ts';
 import type { AttributeTable, MessageAttributes } from '../wire/attribute-table.ts';
 import type { Encodable } from '../wire/encodable.ts';
@@ -22,6 +23,7 @@ import * as X from './constants.ts';
 import type * as events from './events.ts';
 import * as subject from './filter-subject.ts';
 import { parts } from './message-attributes.ts';
+import { XfrmFamily } from './names.ts';
 import type {
   SpiAllocation,
   XfrmAcquire,
@@ -179,13 +181,46 @@ const policies = object<types.PolicyInfo, XfrmPolicy>(
   codec.writePolicyInfo,
   'sel.family',
 );
-const acquires = object<types.AcquireInfo, XfrmAcquire>(
+const acquiresOfPackets = object<types.AcquireInfo, XfrmAcquire>(
   S.xfrm_user_acquire,
   parts.acquire,
   codec.readAcquireInfo,
   codec.writeAcquireInfo,
   'sel.family',
 );
+const ACQUIRE_SADDR = offsetOf(S.xfrm_user_acquire, 'saddr');
+/**
+ * The family of an SA may be another than that of its packets. The message has it in the templates
+ * only (net/xfrm/xfrm_user.c, build_acquire).
+ */
+const acquires: typeof acquiresOfPackets = {
+  ...acquiresOfPackets,
+  read(input, from, end) {
+    const acquire = acquiresOfPackets.read(input, from, end);
+    const family = acquire.templates?.find(({ proto }) => proto === acquire.proto)?.family;
+    if (family === acquire.selector.family) return acquire;
+    const read = (at: number) => {
+      if (family === 'inet6') return readAddress(input.bytes, at, AF_INET6);
+      const isShort = input.bytes.subarray(at + 4, at + 16).every((byte) => byte === 0);
+      return family === 'inet' && isShort ? readAddress(input.bytes, at, AF_INET) : undefined;
+    };
+    acquire.daddr = read(from) ?? acquire.daddr;
+    acquire.saddr = read(from + ACQUIRE_SADDR) ?? acquire.saddr;
+    return acquire;
+  },
+  write(to, given) {
+    const { daddr, saddr, ...others } = given;
+    const family = addressFamily(String(daddr));
+    const ofPackets = XfrmFamily.number(given.selector?.family ?? 0, 'family');
+    if (family === undefined || ofPackets === 0 || family === ofPackets) {
+      return acquiresOfPackets.write(to, given);
+    }
+    const at = to.w.length;
+    acquiresOfPackets.write(to, others);
+    writeAddress(to.w.bytes, at, daddr, family, 'daddr');
+    writeAddress(to.w.bytes, at + ACQUIRE_SADDR, saddr, family, 'saddr');
+  },
+};
 const aevents = object<types.AeventId, XfrmAevent>(
   S.xfrm_aevent_id,
   parts.aevent,

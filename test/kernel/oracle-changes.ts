@@ -1,10 +1,20 @@
 /** What becomes of random worlds: lives that end well, and what goes wrong or only looks like it. @module */
+import { isDeepStrictEqual } from 'node:util';
 import type { Random } from '../unit/random.ts';
 import { ADDRESSES, FENCES, type Side } from './oracle-hosts.ts';
-import { algorithmOf, anyOf, type Family, type Made, type Proto } from './oracle-shapes.ts';
+import {
+  algorithmOf,
+  anyOf,
+  type Family,
+  type Made,
+  type Moves,
+  type Proto,
+} from './oracle-shapes.ts';
 import type { HostHas, Operation, Policy, Sa } from './oracle-worlds.ts';
 
-const LEFT: readonly string[] = [ADDRESSES.outer.inet.left, ADDRESSES.outer.inet6.left];
+const BEGINNING: readonly string[] = [ADDRESSES.outer.inet.left, ADDRESSES.outer.inet6.left];
+const { elsewhere } = ADDRESSES;
+const LEFT: readonly string[] = [...BEGINNING, elsewhere.inet.left, elsewhere.inet6.left];
 const isOut = ({ saddr }: Sa) => LEFT.includes(saddr as string);
 const isIn = ({ daddr }: Sa) => LEFT.includes(daddr as string);
 const ANY = /^(::|0\.0\.0\.0)$/;
@@ -27,8 +37,8 @@ const isForAll = ({ selector, mark, ifId }: Policy): boolean =>
 
 const isMarkedOut = ({ dir, mark }: Policy): boolean => dir === 'out' && mark !== undefined;
 
-/** Some address that nobody has. */
-const stranger = (like: string) => (like.includes(':') ? '2001:db8::99' : '192.0.2.99');
+/** Some address that nobody has: also its first 32 bits are of nobody (xfrm_state_addr_cmp). */
+const stranger = (like: string) => (like.includes(':') ? '3fff::99' : '192.0.2.99');
 
 export class Life {
   readonly words: string[] = [];
@@ -43,20 +53,81 @@ export class Life {
   #count = 0;
   /** Whether an SPI is kept for a tunnel that does not come. */
   #hasKept = false;
+  /** Whether packets without a policy are blocked. */
+  #blocks = false;
   /** Whether an address is elsewhere. */
   #moved = false;
   readonly #removed = new Set<string>();
+  readonly #moves: Moves[] = [];
+  /** Where peers have moved to. */
+  readonly #peers = new Map<string, string>();
+  /** Whether somebody listens to requests for SAs. */
+  #listens = false;
 
   constructor(random: Random) {
     this.#random = random;
   }
 
+  /** Where a peer is in the end. */
+  whereIs(peer: string): string {
+    return this.#peers.get(peer) ?? peer;
+  }
+
+  /** What there is before the first tunnel: perhaps somebody to request SAs of, and a trap for any peer. */
+  prepare(all: readonly Made[]): void {
+    const random = this.#random;
+    this.#listens = random.chance(1, 3);
+    if (!this.#listens) return;
+    this.#say('somebody listens');
+    this.operations.push({ do: 'listen' });
+    // Packets of a link meet the policies twice, and those of a vti for the gateways too.
+    const hasLinks = all.some(({ lines }) => lines.left.length > 0);
+    const isPlain = all.every(({ words }) => words[0]?.startsWith('transport'));
+    if (!hasLinks && random.chance(1, 2)) this.#trap(random.pick([0, 9]), isPlain);
+  }
+
+  /** Not for the packets that must always pass. @param isPlain whether it is for those of the gateways too */
+  #trap(reqid: number, isPlain: boolean): void {
+    this.#say(`a trap for any peer, reqid ${reqid}`);
+    const outer = [
+      ['inet', '192.0.2.0', 24],
+      ['inet6', '2001:db8::', 32],
+    ] as const;
+    const nets = [
+      ['inet', '10.0.0.0', 8],
+      ['inet6', 'fd00::', 16],
+      ...(isPlain ? outer : []),
+    ] as const;
+    for (const [family, net, bits] of nets) {
+      const any = anyOf(family);
+      const ends = { saddr: net, daddr: net, prefixlenS: bits, prefixlenD: bits };
+      const template = { family, proto: 'esp', mode: 'transport', saddr: any, daddr: any, reqid };
+      const policy = { dir: 'out', selector: { family, ...ends }, templates: [template] };
+      this.operations.push({
+        do: 'addPolicy',
+        side: 'left',
+        policy: { ...policy, priority: 100_000 } as Policy,
+      });
+    }
+    this.#sometimesTraffic();
+  }
+
   /** Sets up what a shape needs. */
-  begin({ hosts, lines, undo }: Made): void {
-    for (const side of ['left', 'right'] as const) {
+  begin({ hosts, lines, undo, moves }: Made): void {
+    if (moves) this.#moves.push(moves);
+    const isTrap = this.#listens && this.#random.chance(1, 2);
+    if (isTrap) this.#say('policies first, for packets to request the SAs');
+    for (const side of ['right', 'left'] as const) {
+      const { sas, policies } = hosts[side];
       if (lines[side].length > 0) this.#ip(side, lines[side], undo[side]);
-      for (const sa of hosts[side].sas) this.#addSa(side, sa);
-      for (const policy of hosts[side].policies) this.#addPolicy(side, policy);
+      if (side === 'left' && isTrap) {
+        for (const policy of policies) this.#addPolicy(side, policy);
+        this.operations.push({ do: 'traffic' });
+        for (const sa of sas) this.#addSa(side, sa);
+      } else {
+        for (const sa of sas) this.#addSa(side, sa);
+        for (const policy of policies) this.#addPolicy(side, policy);
+      }
     }
   }
 
@@ -68,7 +139,7 @@ export class Life {
   }
 
   #cableAddress(): string {
-    return this.#moved ? ADDRESSES.outer.inet6.left : this.#random.pick(LEFT);
+    return this.#moved ? ADDRESSES.outer.inet6.left : this.#random.pick(BEGINNING);
   }
 
   #say(text: string): void {
@@ -163,7 +234,11 @@ export class Life {
     const random = this.#random;
     const { sas, policies } = this.#hosts.left;
     const [sa, policy] = [random.pick(sas), random.pick(policies)];
-    switch (random.below(12)) {
+    switch (random.below(15)) {
+      case 12:
+      case 13:
+        this.#move(['left', 'right']);
+        break;
       case 0:
       case 1: {
         const first = random.pick(['new', 'old'] as const);
@@ -257,6 +332,59 @@ export class Life {
     }
   }
 
+  /**
+   * An end of a connection moves, and the hosts that know move its SAs and policies: by MIGRATE, or
+   * by adding them anew with the same SPIs, as strongSwan does.
+   */
+  #move(sides: readonly Side[]): void {
+    const random = this.#random;
+    const moves = random.pick(this.#moves.filter(({ peer }) => !this.#peers.has(peer)));
+    if (moves === undefined) return;
+    const isOwn = moves.ownTo !== undefined && random.chance(1, 2);
+    const migrates = moves.migrates && random.chance(1, 2);
+    const { peer, peerTo, ownTo } = moves;
+    const move = (address: string) => {
+      if (!isOwn) return address === peer ? peerTo : address;
+      return BEGINNING.includes(address) ? (ownTo as string) : address;
+    };
+    const isMoved = ({ saddr, daddr }: Partial<Sa>) => [saddr, daddr].includes(peer);
+    const moved = <T extends Partial<Sa>>(one: T): T =>
+      isMoved(one)
+        ? { ...one, saddr: move(one.saddr as string), daddr: move(one.daddr as string) }
+        : one;
+    this.#say(
+      `${isOwn ? 'this host' : `the peer ${peer}`} moves${migrates ? ', by MIGRATE' : ''}${sides.length < 2 ? `, known to the ${sides} only` : ''}`,
+    );
+    if (sides.length < 2) this.hidden = true;
+    for (const side of sides) {
+      const host = this.#hosts[side];
+      const [sas, policies] = [host.sas.filter(isMoved), [...host.policies]];
+      if (migrates) host.sas.splice(0, Infinity, ...host.sas.map(moved));
+      else {
+        for (const sa of sas) this.#deleteSa(side, sa);
+        for (const sa of sas) this.#addSa(side, moved(sa));
+      }
+      for (const policy of policies) {
+        const { templates = [] } = policy;
+        const changed = { ...policy, templates: templates.map((one) => moved(one as Partial<Sa>)) };
+        if (!templates.some((one) => isMoved(one as Partial<Sa>))) continue;
+        host.policies[host.policies.indexOf(policy)] = changed as Policy;
+        if (!migrates) {
+          this.operations.push({ do: 'replacePolicy', side, policy: changed as Policy });
+          continue;
+        }
+        const [from = '', to = ''] = [templates[0]?.saddr, templates[0]?.daddr];
+        const migrations = templates.map(({ proto, mode, reqid, family }) => ({
+          ...{ oldSaddr: from, oldDaddr: to, newSaddr: move(from), newDaddr: move(to) },
+          ...{ oldFamily: family, newFamily: family, proto, mode, reqid },
+        }));
+        this.operations.push({ do: 'migrate', side, policy, migrations: migrations as never });
+      }
+    }
+    if (!isOwn && sides.includes('left')) this.#peers.set(peer, peerTo);
+    else this.#moves.splice(this.#moves.indexOf(moves), 1);
+  }
+
   #reSa(sa: Sa, change: Partial<Sa>, text: string): void {
     this.#say(`${shown(sa)} has ${text}`);
     this.#renew(sa, change);
@@ -284,7 +412,10 @@ export class Life {
       );
     const templated = (first: object) =>
       ({ templates: [{ ...template, ...first }, ...others] }) as Partial<Policy>;
-    switch (random.below(31)) {
+    switch (random.below(32)) {
+      case 31:
+        this.#move([random.pick(['left', 'right'] as const)]);
+        break;
       case 0:
       case 1:
       case 2:
@@ -438,6 +569,15 @@ export class Life {
     return ends.some((one) => LEFT.includes(one)) && this.#hosts.left.policies.some(isMarkedOut);
   }
 
+  /** Whether there is a policy for the same packets: of those there is only one. */
+  #hasPolicy({ dir, selector, mark, ifId }: Policy): boolean {
+    return this.#hosts.left.policies.some(
+      (one) =>
+        one.dir === dir &&
+        isDeepStrictEqual([one.selector, one.mark, one.ifId], [selector, mark, ifId]),
+    );
+  }
+
   /** A policy of another tunnel for more packets than another. */
   #wider(than: Policy): void {
     const random = this.#random;
@@ -446,6 +586,7 @@ export class Life {
     if (selector.prefixlenS === 0 && selector.prefixlenD === 0) return;
     selector.prefixlenS = Math.max(0, (selector.prefixlenS ?? 0) - 8);
     selector.prefixlenD = Math.max(0, (selector.prefixlenD ?? 0) - 8);
+    if (this.#hasPolicy({ ...than, selector })) return;
     const family = random.pick(['inet', 'inet6'] as const);
     const [here, there] = [ADDRESSES.outer[family].left, stranger(ADDRESSES.outer[family].left)];
     const [saddr, daddr] = than.dir === 'out' ? [here, there] : [there, here];
@@ -466,6 +607,8 @@ export class Life {
     // Packets of a link meet the policies twice, also without its mark or interface ID.
     if (this.#hosts.left.policies.some((one) => (one.mark && one.dir === 'out') || one.ifId))
       return;
+    if (this.#blocks) return;
+    this.#blocks = true;
     const dir = this.#random.pick(['in', 'fwd', 'out', 'in block fwd block out'] as const);
     this.#say(`packets ${dir} block by default`);
     const lines = FENCES.flatMap(([a, b]) =>
@@ -501,6 +644,7 @@ export class Life {
       selector.saddr = selector.family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
       selector.prefixlenS = selector.family === 'inet6' ? 64 : 16;
     }
+    if (this.#hasPolicy({ ...beside, selector })) return;
     const which = priority === 1 ? 'before' : 'after';
     this.#say(`a policy ${dir} for ${packets} packets ${action}s ${which} it`);
     const { mark, ifId } = beside;

@@ -17,6 +17,11 @@ export const ADDRESSES = {
     inet: { left: '192.0.2.1', right: ['192.0.2.2', '192.0.2.3', '192.0.2.4'] },
     inet6: { left: '2001:db8::1', right: ['2001:db8::2', '2001:db8::3', '2001:db8::4'] },
   },
+  /** To which a host that moves goes, a peer to that of its connection. */
+  elsewhere: {
+    inet: { left: '192.0.2.11', right: ['192.0.2.12', '192.0.2.13', '192.0.2.14'] },
+    inet6: { left: '2001:db8::11', right: ['2001:db8::12', '2001:db8::13', '2001:db8::14'] },
+  },
 } as const;
 
 /** Connections that a world may have, and pairs of addresses that each may be for. */
@@ -207,7 +212,9 @@ export class OracleHosts {
   async close(): Promise<void> {
     await Promise.all(Object.values(this.#ends).map((end) => end.end()));
     for (const site of this.#sites) await site.close();
-    const own = innerOnes().map(([family, i, child]) => innerAddress(family, 'left', i, child));
+    const { inet, inet6 } = ADDRESSES.elsewhere;
+    const inner = innerOnes().map(([family, i, child]) => innerAddress(family, 'left', i, child));
+    const own = [inet.left, inet6.left, ...inner];
     await ipLines(
       this.hosts.left,
       own.map((one) => `address del ${one}/${one.includes(':') ? 128 : 32} dev lo`),
@@ -267,6 +274,38 @@ export class OracleHosts {
     }
     return false;
   }
+  /**
+   * Sends one datagram for each packet, all at once.
+   *
+   * @param expected how many of them should arrive: it waits longer if fewer do
+   * @returns whether each arrived
+   */
+  async sendAll(
+    packets: readonly (Packet & { readonly from: Where })[],
+    expected: number,
+  ): Promise<boolean[]> {
+    const texts = packets.map(() => `packet-${++this.#fences}`);
+    for (const [i, { from, source, target, ...rest }] of packets.entries()) {
+      const { port = 9, sport = 0, mark = 0 } = rest;
+      const text = texts[i] as string;
+      this.#ends[from].send({ source, target, port, sport, mark, text });
+    }
+    const heard = new Set<string>();
+    const senders = [...new Set(packets.map(({ from }) => from))];
+    // Two fences at least: what comes out of an SA is queued once more.
+    for (let round = 0; round < 12 && (round < 2 || heard.size < expected); round++) {
+      if (round > 1) await sleep(5);
+      for (const from of senders) {
+        const there = this.#ends[FAR[from]];
+        const fence = `fence-${++this.#fences}`;
+        const passed = there.hears(fence);
+        this.#ends[from].send({ source: FENCE[from], target: FENCE[FAR[from]], text: fence });
+        await passed;
+        for (const text of there.heard()) if (text.startsWith('packet')) heard.add(text);
+      }
+    }
+    return texts.map((text) => heard.has(text));
+  }
 }
 
 /** Runs many lines of `ip` on a host. @param all also those after one that fails, which then does not matter */
@@ -296,8 +335,9 @@ export async function settings(host: NetworkNamespace, values: readonly string[]
 
 async function network(hosts: TwoHosts, side: Side): Promise<void> {
   const host = hosts[side];
-  const { outer } = ADDRESSES;
+  const { outer, elsewhere } = ADDRESSES;
   const [v4, v6] = [outer.inet, outer.inet6];
+  const more = [elsewhere.inet, elsewhere.inet6] as const;
   const mac = (of: Side) => `02:00:00:00:00:0${of === 'left' ? 1 : 2}`;
   const lines = [
     `address add ${FENCE[side]}/24 dev cable`,
@@ -309,9 +349,16 @@ async function network(hosts: TwoHosts, side: Side): Promise<void> {
       (one) => `address add ${one}/64 dev cable nodad`,
     ),
     ...(side === 'left' ? [] : v4.right.slice(1)).map((one) => `address add ${one}/24 dev cable`),
+    // Where the kernel does not choose it as a source.
+    ...more
+      .flatMap((one) => (side === 'left' ? [one.left] : one.right))
+      .map((one) => `address add ${one} dev lo`),
+    // Which do not go with the first addresses.
+    `route add ${host.address.replace(/\d+$/, '0')}/24 dev cable metric 1000`,
+    `route add 2001:db8::/64 dev cable metric 1000`,
   ];
   // Asking for neighbours would be subject to the policies too.
-  const peers = side === 'left' ? [...v4.right, ...v6.right] : [v4.left, v6.left];
+  const peers = [v4, v6, ...more].flatMap((one) => (side === 'left' ? one.right : [one.left]));
   for (const peer of [...peers, FENCE[far(side)]]) {
     lines.push(`neighbour replace ${peer} lladdr ${mac(far(side))} dev cable nud permanent`);
   }

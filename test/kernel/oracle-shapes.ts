@@ -110,11 +110,23 @@ export const anyOf = (family: Family) => (family === 'inet' ? '0.0.0.0' : '::');
 export const far = (side: Side): Side => (side === 'left' ? 'right' : 'left');
 const SIDES = ['left', 'right'] as const;
 
+/** How the ends of a connection may move. */
+export interface Moves {
+  readonly peer: string;
+  readonly peerTo: string;
+  /** Where this host may move to; undefined if SAs or policies of several connections have its address alone. */
+  readonly ownTo: string | undefined;
+  /** Whether MIGRATE can move it (net/xfrm/xfrm_policy.c, xfrm_migrate): one SA of each kind, of exact addresses; it finds no policy with a mark. */
+  readonly migrates: boolean;
+}
+
 /** A shape, as each host has it. */
 export interface Made {
   readonly connections: readonly Connection[];
   readonly words: readonly string[];
   readonly hosts: Readonly<Record<Side, HostHas>>;
+  /** Its peer, and where that may move to; undefined if it stays where it is. */
+  readonly moves: Moves | undefined;
   /** Lines of `ip` before and after. */
   readonly lines: Readonly<Record<Side, readonly string[]>>;
   readonly undo: Readonly<Record<Side, readonly string[]>>;
@@ -144,7 +156,22 @@ export function connect(random: Random, index: number, can: ReadonlySet<Ability>
       connections[0] = { ...first, end: 100 * (index + 2), probes: [...first.probes, ...probes] };
     else connections.push({ remote: endsOf(shape, index).right, base, end: base + 50, probes });
   }
-  return { connections, words: wordsOf(shape), hosts, ...linksOf(shape, index) };
+  const moves = movesOf(shape, index);
+  return { connections, words: wordsOf(shape), hosts, moves, ...linksOf(shape, index) };
+}
+
+/** The policies of transport mode are for the ends themselves, and links have them. */
+function movesOf(shape: Shape, index: number): Moves | undefined {
+  const { outer, mode, by, source, inbound, outbound, mark, cpus } = shape;
+  if (mode === 'transport' || by !== 'policy') return undefined;
+  const { left, right } = ADDRESSES.elsewhere[outer];
+  const isExact = source === 'exact' && inbound !== 'any source' && outbound === 'exact';
+  return {
+    peer: endsOf(shape, index).right,
+    peerTo: right[index] as string,
+    ownTo: isExact ? left : undefined,
+    migrates: isExact && mark === 'none' && !cpus,
+  };
 }
 
 function wordsOf(shape: Shape): string[] {

@@ -7,6 +7,7 @@
 import type { XfrmPolicy, XfrmState } from '../../lib/index.ts';
 import type { Encodable } from '../../lib/wire/encodable.ts';
 import type { SpiAllocation } from '../../lib/xfrm/objects.ts';
+import type { XfrmMigration } from '../../lib/xfrm/types.ts';
 import type { Random } from '../unit/random.ts';
 import { Life } from './oracle-changes.ts';
 import type { Ability, Side, Where } from './oracle-hosts.ts';
@@ -28,6 +29,14 @@ export type Operation =
       readonly side: Side;
       readonly policy: Policy;
     }
+  | {
+      readonly do: 'migrate';
+      readonly side: Side;
+      readonly policy: Policy;
+      readonly migrations: readonly Encodable<XfrmMigration>[];
+    }
+  /** From now on there is a listener, of whom the kernel requests SAs. */
+  | { readonly do: 'listen' }
   | { readonly do: 'allocate'; readonly side: Side; readonly request: Encodable<SpiAllocation> }
   /** Lines of `ip`, and those that undo them in the end. */
   | { readonly do: 'ip'; readonly side: Side; readonly lines: readonly string[] }
@@ -66,8 +75,9 @@ export function worldOf(random: Random, can: ReadonlySet<Ability>): World {
   const connections: Connection[] = [];
   const words: string[] = [];
   const count = random.pick([1, 1, 2, 3]);
-  for (let i = 0; i < count; i++) {
-    const made = connect(random, i, can);
+  const all = Array.from({ length: count }, (_, i) => connect(random, i, can));
+  life.prepare(all);
+  for (const [i, made] of all.entries()) {
     connections.push(...made.connections);
     life.begin(made);
     words.push(`[${i}] ${made.words.join(', ')}`);
@@ -75,7 +85,7 @@ export function worldOf(random: Random, can: ReadonlySet<Ability>): World {
   life.goOn();
   return {
     words: [...words, ...life.words.map((text) => `then ${text}`)].join('; '),
-    connections,
+    connections: connections.map((one) => ({ ...one, remote: life.whereIs(one.remote) })),
     operations: life.operations,
     undo: life.undo,
     hidden: life.hidden,

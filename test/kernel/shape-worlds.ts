@@ -33,7 +33,16 @@ export interface Flow {
 export type Step =
   | Exclude<
       Operation,
-      { readonly do: 'ip' | 'traffic' | 'allocate' | 'updateSa' | 'replacePolicy' }
+      {
+        readonly do:
+          | 'ip'
+          | 'traffic'
+          | 'listen'
+          | 'migrate'
+          | 'allocate'
+          | 'updateSa'
+          | 'replacePolicy';
+      }
     >
   | { readonly do: 'send'; readonly packet: Packet }
   | { readonly do: 'sh'; readonly side: Side; readonly line: string; readonly undo: string };

@@ -80,6 +80,18 @@ test('a packet that needs an SA makes an ACQUIRE', patience, async () => {
   await clean();
 });
 
+test('an ACQUIRE of an IPv6 SA for an IPv4 packet has its IPv6 addresses', patience, async () => {
+  const ends = { saddr: '2001:db8::1', daddr: '2001:db8::2' };
+  const template = { ...ends, family: 'inet6', proto: 'esp', mode: 'tunnel', reqid: 70 } as const;
+  const { acquire } = await caused(async () => {
+    await client.addPolicy({ ...policy(), templates: [template] });
+    await send(1);
+  }, ofKind('ACQUIRE'));
+  assert.deepEqual([acquire.saddr, acquire.daddr], [ends.saddr, ends.daddr]);
+  assert.equal(acquire.selector.daddr, RIGHT);
+  await clean();
+});
+
 test(
   'a monitor tells an ACQUIRE in order with the changes, where it is asked to',
   patience,

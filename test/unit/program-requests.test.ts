@@ -28,6 +28,15 @@ function replay(name: string): Line[] {
 const ASKED: Readonly<Record<string, readonly string[]>> = {
   'iproute2-7.3.pcap': ['NEWSA', 'UPDSA', 'ALLOCSPI', 'GETSADINFO', 'SETDEFAULT', 'NEWNEXTHOP'],
   'libreswan-4.10.pcap': ['ALLOCSPI', 'UPDSA', 'NEWSA', 'UPDPOLICY', 'DELPOLICY', 'DELSA'],
+  'networkmanager-1.42.4.pcap': [
+    'NEWLINK',
+    'DELLINK',
+    'NEWADDR',
+    'DELADDR',
+    'NEWROUTE',
+    'NEWRULE',
+    'GETNSID',
+  ],
   'strongswan-5.9.8.pcap': ['ALLOCSPI', 'UPDSA', 'NEWSA', 'NEWPOLICY', 'GETSPDINFO', 'NEWRULE'],
   'systemd-networkd-252.pcap': [
     'NEWLINK',

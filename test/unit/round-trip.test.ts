@@ -123,6 +123,10 @@ const NO_FIELD = new Set([
   'header.type',
   'time.wall',
   'time.monotonic',
+  // The family of the SA's addresses is that of the template of its protocol.
+  'acquire.proto',
+  'acquire.templates.[].proto',
+  'acquire.templates.[].family',
 ]);
 
 const flip = (bytes: Uint8Array) => bytes.map((byte, i) => (i === 0 ? byte ^ 1 : byte));

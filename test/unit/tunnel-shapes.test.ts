@@ -374,8 +374,8 @@ test('a policy whose source the kernel chooses, with a reqid that nothing else h
     { mode: 'transport', saddr: ANY, daddr: ANY },
   ] as const) {
     const world = new World();
-    const there = { ...net('10.1.0.0', THERE), prefixlenD: 32 };
-    const back = { ...net(THERE, '10.1.0.0'), prefixlenS: 32 };
+    const there = { ...net('192.0.2.0', THERE), prefixlenD: 32 };
+    const back = { ...net(THERE, '192.0.2.0'), prefixlenS: 32 };
     policyOf(world, 'out', [{ ...way, reqid: 7 }], { selector: there });
     policyOf(world, 'in', [{ ...way, saddr: THERE, daddr: ANY, reqid: 0 }], { selector: back });
     world.addSa(0x9001, { saddr: THERE, daddr: HERE, reqid: 5, mode: way.mode });
@@ -392,6 +392,95 @@ test('a policy whose source the kernel chooses, with a reqid that nothing else h
     world.removePolicies();
     world.look().pass(10_000_000);
     assert.equal(world.tunnels.next, Infinity);
+  }
+});
+
+test('a trap for any peer is no part of the tunnels whose packets it would take', () => {
+  for (const [reqid, mode] of [
+    [0, 'tunnel'],
+    [0, 'transport'],
+    [9, 'transport'],
+  ] as const) {
+    const world = new World();
+    const isPlain = mode === 'transport';
+    const own = isPlain ? { ...net(HERE, THERE), prefixlenS: 32, prefixlenD: 32 } : undefined;
+    const there = own ?? net('10.1.0.0', '10.2.0.0');
+    const back = { ...there, saddr: there.daddr, daddr: there.saddr };
+    const trap = { mode: 'transport', saddr: ANY, daddr: ANY, reqid };
+    for (const selector of [net('10.0.0.0', '10.0.0.0'), net('192.0.2.0', '192.0.2.0')]) {
+      policyOf(world, 'out', [trap], { selector, priority: 100_000 });
+    }
+    policyOf(world, 'out', [{ mode, reqid: isPlain ? 1 : 0 }], { selector: there });
+    policyOf(world, 'in', [{ mode, reqid: isPlain ? 1 : 0 }], { selector: back });
+    world.addPair(0x1001, { mode, reqid: isPlain ? 1 : 0 });
+    world.open();
+    assert.equal(world.only.state, 'up', world.only.reason);
+    // What it asked for before is left over.
+    world.acquire(HERE, THERE, reqid);
+    world.addSa(0, { larval: true, reqid, mode: 'transport', more: { selector: there } });
+    world.look().pass(1000);
+    assert.deepEqual(
+      [...world.tunnels].map(({ state }) => state),
+      ['up'],
+    );
+  }
+});
+
+test('a transport-mode policy for a network is for SAs between its addresses only', () => {
+  const world = new World();
+  const any = { mode: 'transport', saddr: ANY, daddr: ANY };
+  policyOf(world, 'out', [any], { selector: net('10.1.0.0', '10.2.0.0') });
+  world.addPair(0x1001, { mode: 'transport' });
+  world.open();
+  assert.equal(world.only.state, 'orphan');
+  const near = new World();
+  policyOf(near, 'out', [any], { selector: net('192.0.2.0', '192.0.2.0') });
+  near.addPair(0x1001, { mode: 'transport' });
+  near.open();
+  assert.equal(near.only.state, 'up', near.only.reason);
+});
+
+test('a policy that would send forwarded packets through SAs of another tunnel is in their way', () => {
+  const world = new World();
+  const [there, back] = [net('10.1.0.0', '10.2.0.0'), net('10.2.0.0', '10.1.0.0')];
+  policyOf(world, 'out', [{}], { selector: there });
+  for (const dir of ['in', 'fwd'] as const) policyOf(world, dir, [{}], { selector: back });
+  world.addPair(0x1001);
+  world.open();
+  assert.equal(world.only.state, 'up');
+  const selector = { ...net('10.0.0.0', '10.0.0.0'), prefixlenS: 8, prefixlenD: 8 };
+  world.addPolicy('out', { remote: '192.0.2.9', more: { selector, priority: 100_000 } });
+  world.look().pass(1000);
+  const [tunnel] = world.tunnels.byRemote(THERE);
+  assert.equal(tunnel?.state, 'one-way');
+  assert.equal(tunnel.reason, 'inbound, an earlier policy of another tunnel takes all packets');
+});
+
+test('an inbound policy of one child without an outbound one, whichever source its template has', () => {
+  for (const source of [{}, { saddr: ANY }, { optional: true }, { reqid: 0 }]) {
+    const world = new World();
+    for (const child of ['10.2.0.0', '10.3.0.0']) {
+      policyOf(world, 'out', [{}], { selector: net('10.1.0.0', child) });
+      policyOf(world, 'in', [source], { selector: net(child, '10.1.0.0') });
+    }
+    world.addPair(0x1001);
+    world.open();
+    assert.equal(world.only.state, 'up');
+    world.removePolicies(({ dir, selector }) => dir === 'out' && selector.daddr === '10.3.0.0');
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'one-way', JSON.stringify(source));
+    if ('optional' in source) continue;
+    // Unless it may be another tunnel's: one with its reqid, or between the same addresses.
+    const other = 'reqid' in source ? { reqid: 2 } : { daddr: '192.0.2.9', saddr: HERE };
+    const isOther = Object.keys(source).length > 0;
+    world.addSa(0x7001, other);
+    world.look().pass(1000);
+    const [first] = world.tunnels.byReqid(1).filter(({ remote }) => remote === THERE);
+    assert.equal(first?.state, isOther ? 'up' : 'one-way', JSON.stringify(source));
+    world.removeSa(0x7001);
+    world.look().pass(1000);
+    const [again] = world.tunnels.byReqid(1).filter(({ remote }) => remote === THERE);
+    assert.equal(again?.state, 'one-way');
   }
 });
 

@@ -40,6 +40,7 @@ import {
   truth,
   unknownAttributes,
 } from './types.ts';
+import { whyKinds } from './why.ts';
 
 const count: Schema = { type: 'integer', minimum: 0 };
 
@@ -309,6 +310,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     sometimes: { rejected: count },
   },
   ...tunnelKinds,
+  ...whyKinds,
   ...counterKinds,
   ...findingKinds,
 };
@@ -318,6 +320,7 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   tunnel: undefined,
   'host-warning': undefined,
   check: undefined,
+  why: undefined,
   finding: undefined,
   diagnosis: undefined,
   summary: undefined,
@@ -341,7 +344,8 @@ function record(
           'change' in tag ||
           'tunnel' in always ||
           'warning' in always ||
-          'severity' in always
+          'severity' in always ||
+          'flow' in always
         ? { netns }
         : {};
   const schema = object(

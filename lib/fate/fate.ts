@@ -1,0 +1,137 @@
+/**
+ * What becomes of a packet from end to end: what it meets on its way into, through and out of this
+ * host. @module
+ */
+import type { XfrmState } from '../xfrm/objects.ts';
+import type { Flow, Packet } from './flow.ts';
+import { receive } from './receive.ts';
+import { send } from './send.ts';
+import type { Tables } from './tables.ts';
+import type { Counter, Outcome, Receiving, Sending } from './verdict.ts';
+
+/** From this host, to it, through it, or from one of its addresses to another. */
+export type FlowDirection = 'out' | 'in' | 'fwd' | 'local';
+
+/** The answer to a route look-up. */
+export interface RouteAnswer {
+  /** Kind of route: unicast, local … */
+  readonly type: string | number;
+  readonly device: string | undefined;
+  readonly ifindex: number;
+  readonly gateway: string | undefined;
+  readonly source: string | undefined;
+  /** Interface id of the device, if it is an xfrm interface. */
+  readonly ifId: number | undefined;
+  /** IPsec is switched off for packets that leave by the device (sysctl disable_xfrm). */
+  readonly noXfrm: boolean;
+}
+
+/** A packet, and what the kernel said about its way. */
+export interface Question {
+  readonly flow: Flow;
+  readonly direction: FlowDirection;
+  readonly mark: number;
+  /** The route, or why there is none. */
+  readonly route: RouteAnswer | { readonly error: string };
+  /** Whether the sender has chosen the device that it leaves by. */
+  readonly isBound: boolean;
+  /** The device that it comes by, if it does. */
+  readonly from:
+    | {
+        readonly device: string | undefined;
+        /** Interface id of the device, if it is an xfrm interface. */
+        readonly ifId: number | undefined;
+        /** Policies are not applied to packets from it (sysctl disable_policy). */
+        readonly noPolicy: boolean;
+      }
+    | undefined;
+  /** The SAs that it comes through, the outermost first; undefined: whichever is accepted. */
+  readonly through: readonly XfrmState[] | undefined;
+}
+
+export interface Fate {
+  readonly question: Question;
+  readonly outcome: Outcome;
+  readonly because: string;
+  readonly counters: readonly Counter[];
+  readonly doubts: readonly string[];
+  /** What it meets, in order. */
+  readonly stages: readonly (Receiving | Sending)[];
+}
+
+export function fateOf(tables: Tables, question: Question): Fate {
+  const { flow, direction, route, from, through } = question;
+  let packet: Packet = { flow, mark: question.mark, ifId: 0, ifindex: 0 };
+  const stages: (Receiving | Sending)[] = [];
+  const ended = (outcome: Outcome, because: string, counters: readonly Counter[] = []): Fate => {
+    const doubts = stages.flatMap((stage) => stage.doubts);
+    return { question, outcome, because, counters, doubts, stages };
+  };
+  const noRoute = 'error' in route ? route.error : undefined;
+  let isProtected = false;
+  let last = '';
+
+  /** @returns the end, if that is it */
+  const receiving = (dir: 'in' | 'fwd'): Fate | undefined => {
+    if (from?.noPolicy) {
+      last = `policies do not apply to packets that come by ${from.device} (disable_policy)`;
+      return undefined;
+    }
+    const stage = receive(tables, dir, { ...packet, ifId: from?.ifId ?? 0 }, through);
+    stages.push(stage);
+    if (stage.outcome === 'dropped') return ended('dropped', stage.because, stage.counters);
+    packet = { ...packet, mark: stage.arrival?.mark ?? packet.mark };
+    isProtected = stage.outcome === 'protected';
+    last = stage.because;
+    return undefined;
+  };
+
+  // A packet is routed before a policy is asked whether it may pass.
+  if (noRoute !== undefined) return ended('dropped', noRoute);
+  if (direction === 'fwd') {
+    const end = receiving('fwd');
+    if (end) return end;
+  }
+  if (direction !== 'in') {
+    const way = route as RouteAnswer;
+    const ifindex = knowsDevice(question) ? way.ifindex : 0;
+    const end = sending(tables, packet, { ...way, ifindex }, stages);
+    if (end.outcome === 'dropped') return ended('dropped', end.because, end.counters);
+    isProtected = end.outcome === 'protected';
+    last = end.because;
+  }
+  if (direction === 'in' || direction === 'local') {
+    const end = receiving('in');
+    if (end) return end;
+  }
+  return ended(isProtected ? 'protected' : 'clear', last);
+}
+
+/**
+ * Whether selectors with an interface are compared with that of the route. Of an IPv6 packet of this
+ * host the kernel knows it only from a socket that is bound to it (seen on 6.12 and 7.2).
+ */
+const knowsDevice = ({ flow, direction, isBound }: Question): boolean =>
+  flow.family === 'inet' || direction === 'fwd' || isBound;
+
+type End = Pick<Sending, 'outcome' | 'because' | 'counters'>;
+
+function sending(
+  tables: Tables,
+  packet: Packet,
+  { device, ifindex, ifId, noXfrm }: RouteAnswer,
+  stages: (Receiving | Sending)[],
+): End {
+  if (noXfrm) {
+    const because = `policies do not apply to packets that leave by ${device} (disable_xfrm)`;
+    return { outcome: 'clear', because, counters: [] };
+  }
+  const first = send(tables, { ...packet, ifindex });
+  stages.push(first);
+  if (first.outcome !== 'clear' || ifId === undefined) return first;
+  const second = send(tables, { ...packet, ifindex, ifId });
+  stages.push(second);
+  if (second.outcome !== 'clear') return second;
+  const because = `${device} is an xfrm interface, and sends nothing without an SA: ${second.because}`;
+  return { outcome: 'dropped', because, counters: [] };
+}
