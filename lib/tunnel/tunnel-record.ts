@@ -215,6 +215,8 @@ export class TunnelRecord implements Due {
     const members = both((direction) => this.#members(direction));
     const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
     const newest = all.at(-1);
+    // One by one: an object that is made with `...` keeps its fields in another.
+    const entries = this.#entries;
     const values = policies.map(({ entry }) => entry.value);
     this.tunnel = Object.freeze({
       id: this.id,
@@ -235,7 +237,10 @@ export class TunnelRecord implements Due {
       sinceKnown,
       upSince,
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
-      ...this.#entries,
+      sas: entries.sas,
+      larval: entries.larval,
+      policies: entries.policies,
+      parts: entries.parts,
       traffic: this.traffic,
       installedAt: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
