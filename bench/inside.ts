@@ -14,6 +14,7 @@ import { latencies } from './latency.ts';
 import { memory } from './memory.ts';
 import { type Part, SIZES, type Size } from './results.ts';
 import * as scenes from './scenes.ts';
+import { scrapers } from './scrapers.ts';
 import { serve } from './serve.ts';
 import { startup } from './startup.ts';
 import { dump, storm } from './tables.ts';
@@ -70,6 +71,7 @@ async function lab(): Promise<Part> {
     ...(wanted('dump') && { dump: await dump(size.dump, progress) }),
     ...(wanted('tunnels') && { tunnels: await tunnels(size.tunnels, progress) }),
     ...(wanted('verdicts') && { verdicts: await verdicts(size.verdicts, progress) }),
+    ...(wanted('serve') && { scrapers: await scrapers(size.scrapers, progress) }),
   };
 }
 

@@ -11,13 +11,13 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { Argument, Command } from 'commander';
-import { LabError, prepareLab, runInLab } from '../lib/lab/index.ts';
+import { LabError, runInLab } from '../lib/lab/index.ts';
 import { buildVersion } from './against.ts';
-import { compileAll } from './native.ts';
+import { makePrograms } from './native.ts';
 import { plot } from './plot.ts';
 import { processorKind } from './processor.ts';
 import { hasQuick, merged, readRecorded, regressions, writeRecorded } from './recorded.ts';
-import { report, sideBySideTable, summary } from './report.ts';
+import { byPlace, report, sideBySideTable, summary } from './report.ts';
 import { requirements } from './requirements.ts';
 import { BENCH_SCHEMA, COMPARISONS, PARTS, type Part, type Results, SIZES } from './results.ts';
 import { type FirstTest, firstTest } from './suite.ts';
@@ -75,23 +75,20 @@ async function measure(
 ): Promise<Results> {
   const begun = new Date();
   const load = loadavg();
-  const leftOut: string[] = [];
   progress('compiling');
-  const noLibnl = await compileAll();
-  if (noLibnl) leftOut.push(`libnl-xfrm (${noLibnl})`);
+  const leftOut = await makePrograms();
   const args = [other?.folder ?? (quick ? 'quick' : 'full'), ...parts];
   const wanted = (part: string) => parts.length === 0 || parts.includes(part);
   progress('on this kernel');
   const host = await onHost(args);
   let lab: Part | undefined;
-  if (['sas', 'dump', 'tunnels', 'verdicts'].some(wanted)) {
+  if (['sas', 'dump', 'tunnels', 'verdicts', 'serve'].some(wanted)) {
     try {
-      const { release } = await prepareLab({ suite: 'bookworm', progress });
-      progress(`in the lab, Linux ${release}`);
+      progress('in the lab');
       lab = await inLab(args, quick ? 180_000 : 900_000);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
-      leftOut.push(`SAs, their dump and tunnels in the lab's kernel (${error.message})`);
+      leftOut.push(`SAs, their dump, tunnels and scrapers in the lab's kernel (${error.message})`);
     }
   }
   let first: FirstTest | undefined;
@@ -147,7 +144,10 @@ const command = new Command('npm run bench --')
   .option('--against <commit>', 'compares with another version only, by turns, and prints ratios')
   .option('--record', 'keeps the results of this kind of processor in bench/recorded.json')
   .option('--json <file>', 'writes the results there')
-  .option('--docs', 'writes them into docs/performance.md, with docs/performance.svg')
+  .option(
+    '--docs',
+    'writes them into docs/performance.md, with docs/performance.svg; of a whole run, or of serve',
+  )
   .option('--from <file>', 'takes results written before, and measures nothing')
   .addHelpText(
     'after',
@@ -181,8 +181,9 @@ if (against !== undefined) {
   if (other !== undefined) refuse(`--against: ${other} is not compared with another version`);
   if (parts.length === 0) parts.push('policies-filled', 'newsa-filled');
 }
-if (options.docs && !options.from && (quick || parts.length > 0)) {
-  refuse('--docs wants a whole run: without --quick and parts');
+const ofDaemon = parts.length === 1 && parts[0] === 'serve';
+if (options.docs && !options.from && (quick || (parts.length > 0 && !ofDaemon))) {
+  refuse('--docs wants a whole run, or serve alone: without --quick and other parts');
 }
 try {
   if (options.json) closeSync(openSync(options.json, 'a'));
@@ -227,9 +228,13 @@ if (options.from) {
 }
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);
 if (options.docs) {
-  writeDocs('npm run bench -- --docs', report(results));
-  const shown = [...results.host.comparisons, ...(results.lab?.comparisons ?? [])];
-  writeFileSync(join(root, 'docs/performance.svg'), plot(shown));
+  const { daemon, others } = byPlace(results);
+  if (daemon) writeDocs('npm run bench -- serve --docs', report(daemon));
+  if (others) {
+    writeDocs('npm run bench -- --docs', report(others));
+    const shown = [...others.host.comparisons, ...(others.lab?.comparisons ?? [])];
+    writeFileSync(join(root, 'docs/performance.svg'), plot(shown));
+  }
 }
 const recorded = readRecorded();
 const wrong = results.quick ? regressions(recorded, results) : [];

@@ -26,6 +26,7 @@ function table(head: Row, rows: readonly Row[]): string {
   return [line(head), rule, ...rows.map(line)].join('\n');
 }
 
+const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
 const count = (value: number) => Math.round(value).toLocaleString('en-US');
 const range = (values: readonly number[], digits: number) => {
   const { median: middle, least, most } = spread(values);
@@ -100,7 +101,8 @@ function partText(part: Part, against?: string): string[] {
         `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${shown}`,
     );
   }
-  const { latencies, dump, storms, startup, memory, codec, tunnels, verdicts, served } = part;
+  const { latencies, dump, storms, startup, memory, codec, tunnels, verdicts, served, scrapers } =
+    part;
   if (latencies) {
     const rows = latencies.map(({ title, load, samples, median: middle, p99, most }) => [
       title,
@@ -189,24 +191,52 @@ function partText(part: Part, against?: string): string[] {
     );
   }
   if (served) {
-    const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+    const { browsers, flood } = served;
     const rows = [
       [`a scrape, ${mib(served.scrapeBytes)} MiB`, `${served.scrape.toFixed(0)} ms`],
       ['its processor time, all threads', `${served.scrapeCpu.toFixed(0)} ms`],
       ['the longest turn of the event loop meanwhile', `${served.longest.toFixed(1)} ms`],
       ['a scrape with gzip', `${served.zipped.toFixed(0)} ms`],
       [
-        `a scrape with ${served.streams} streams of events, and ${count(served.floodRate)} events a second`,
-        `${served.flooded.toFixed(0)} ms`,
-      ],
-      [
         `idle, the counters read every ${served.refresh / 1000} s`,
         `${served.idle.toFixed(2)} % of a processor`,
       ],
-      ['resident', `${mib(served.resident)} MiB`],
+      [
+        `${served.streams} browsers that open the page at once: the first and the last has all tunnels`,
+        `after ${count(browsers.first)} and ${count(browsers.last)} ms`,
+      ],
+      ['processor time for each, all threads', `${count(browsers.cpu)} ms`],
+      ['of them told to come again', `${browsers.again} times`],
+      ['idle, with these browsers', `${browsers.idle.toFixed(2)} % of a processor`],
+      [
+        `a scrape with these browsers and ${count(flood.rate)} events a second`,
+        `${count(flood.scrape)} ms (at most ${count(flood.most)} ms of ${flood.scrapes})`,
+      ],
+      ['the longest turn of the event loop meanwhile', `${count(flood.longest)} ms`],
+      [`events dropped, of ${count(flood.events)}`, count(flood.dropped)],
+      ['resident, at the end', `${mib(served.resident)} MiB`],
+      ...served.beside.flatMap(({ title, ms, cpu, resident, knows }) => [
+        [`beside it: ${title}, a scrape (${knows})`, `${ms.toFixed(1)} ms`],
+        ['its processor time', `${cpu.toFixed(1)} ms`],
+        ['its resident memory', `${mib(resident)} MiB`],
+      ]),
     ];
     texts.push(
-      `### The daemon with ${count(served.tunnels)} tunnels\n\nOf a kernel that is simulated in its process, which takes time and memory too.\n\n${table(['', ''], rows)}`,
+      `### The daemon with ${count(served.tunnels)} tunnels\n\nOf a kernel that is simulated in its process, which takes time and memory too; the events are real.\n\n${table(['', ''], rows)}`,
+    );
+  }
+  if (scrapers) {
+    const rows = scrapers.all.map(({ title, ms, cpu, resident, bytes, knows }) => [
+      title,
+      count(ms),
+      count(cpu),
+      mib(resident),
+      count(bytes / 1024),
+      knows,
+    ]);
+    const head = ['', 'ms a scrape', 'ms of a processor', 'MiB resident', 'KiB', 'numbers of'];
+    texts.push(
+      `### Numbers of ${count(scrapers.tunnels)} tunnels for Prometheus\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
     );
   }
   if (verdicts) {
@@ -263,6 +293,31 @@ export function report(results: Results): string {
   if (firstTest) texts.push(suiteText(firstTest));
   if (leftOut.length > 0) texts.push(`Left out: ${leftOut.join('; ')}.`);
   return texts.join('\n\n');
+}
+
+/** What docs/performance.md has in places of their own: the daemon, and all the others. */
+export function byPlace(results: Results): { daemon?: Results; others?: Results } {
+  const { host, lab, firstTest, ...run } = results;
+  const { served, ...hostRest } = host;
+  const { scrapers, ...labRest } = lab ?? { kernel: '', comparisons: [] };
+  const bare = ({ kernel }: Part) => ({ kernel, comparisons: [] });
+  return {
+    ...(served && {
+      daemon: {
+        ...run,
+        host: { ...bare(host), served },
+        ...(lab && scrapers && { lab: { ...bare(lab), scrapers } }),
+      },
+    }),
+    ...(host.comparisons.length > 0 && {
+      others: {
+        ...run,
+        host: hostRest,
+        ...(lab && { lab: labRest }),
+        ...(firstTest && { firstTest }),
+      },
+    }),
+  };
 }
 
 /** The closing line. */

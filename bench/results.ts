@@ -6,6 +6,7 @@ import type { CodecSpeed } from './codec.ts';
 import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
+import type { Scrapers } from './scrapers.ts';
 import type { Served } from './serve.ts';
 import type { Startup } from './startup.ts';
 import type { FirstTest } from './suite.ts';
@@ -46,6 +47,7 @@ export interface Part {
   readonly tunnels?: readonly Told[];
   readonly verdicts?: Verdicts;
   readonly served?: Served;
+  readonly scrapers?: Scrapers;
 }
 
 /** The name and version of the format; results of another version cannot be compared. */
@@ -89,7 +91,8 @@ export interface Size {
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
   readonly verdicts: { tunnels: number; rounds: number };
-  readonly serve: { tunnels: number; streams: number; scrapes: number };
+  readonly serve: { tunnels: number; streams: number; scrapes: number; flood: number };
+  readonly scrapers: { tunnels: number; rounds: number };
   readonly suites: number;
 }
 
@@ -105,7 +108,8 @@ const QUICK: Size = {
   codec: 3,
   tunnels: { beside: 100, rounds: 10 },
   verdicts: { tunnels: 100, rounds: 3 },
-  serve: { tunnels: 100, streams: 5, scrapes: 3 },
+  serve: { tunnels: 100, streams: 5, scrapes: 3, flood: 100_000 },
+  scrapers: { tunnels: 100, rounds: 3 },
   suites: 1,
 };
 
@@ -122,7 +126,8 @@ export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
     verdicts: { tunnels: 5000, rounds: 9 },
-    serve: { tunnels: 10_000, streams: 50, scrapes: 15 },
+    serve: { tunnels: 10_000, streams: 50, scrapes: 15, flood: 1_000_000 },
+    scrapers: { tunnels: 10_000, rounds: 5 },
     suites: 9,
   },
   quick: QUICK,

@@ -91,13 +91,12 @@ function casesOf(folder: string, label: string, required: boolean): Case[] {
 /** bash reports its children's CPU time to the millisecond. */
 const TIMED = 'exec 3>&2; { TIMEFORMAT="%U %S"; time "$@" 2>&3; } 2>&1 >&4';
 
-/** Runs Node to completion. @returns its output, and its CPU time in milliseconds */
-function timed(title: string, args: readonly string[]): { printed: string; cpu: number } {
-  const { status, stdout, stderr, output } = spawnSync(
-    'bash',
-    ['-c', TIMED, 'bash', process.execPath, ...args],
-    { stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'pipe'], encoding: 'utf8' },
-  );
+/** Runs a command to completion. @returns its output, and its CPU time in milliseconds */
+export function timed(title: string, command: readonly string[]): { printed: string; cpu: number } {
+  const { status, stdout, stderr, output } = spawnSync('bash', ['-c', TIMED, 'bash', ...command], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(`${title}: ${stderr}`);
   const [user = Number.NaN, system = Number.NaN] = stdout.split(' ').map(Number);
   return { printed: output[4] ?? '', cpu: (user + system) * 1000 };
@@ -113,7 +112,7 @@ export function startup(rounds: number, progress: (text: string) => void): Start
   for (let round = -1; round < rounds; round++) {
     for (const { args, times, cpu, title, resident, bytes } of all) {
       const begun = performance.now();
-      const ended = timed(title, args);
+      const ended = timed(title, [process.execPath, ...args]);
       if (round < 0) continue;
       times.push(performance.now() - begun);
       cpu.push(ended.cpu);

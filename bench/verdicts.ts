@@ -35,7 +35,7 @@ const inbound = (n: number) => ({
 });
 
 /** Adds clients numbered `from` to `to`, each with a virtual address. */
-async function connect(client: XfrmClient, from: number, to: number): Promise<void> {
+export async function connect(client: XfrmClient, from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n++) {
     const [peer, virtual] = [peerOf(n), `10.9.${n >> 8}.${n & 255}`];
     await client.addState({ ...sentBy('left', 0x100000 + n), saddr: HUB, daddr: peer, reqid: n });

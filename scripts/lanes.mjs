@@ -81,7 +81,10 @@ const OF_THE_LIBRARY = [
 const ofEachKernel = kernel.filter((path) => !OF_THE_LIBRARY.includes(path));
 
 /** strongSwan, libreswan and OpenIKED in the lab: they spend most of the time waiting for expiries. */
-const KEY_MANAGERS = some('all', 'kit', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories');
+const KEY_MANAGERS = some(
+  'all',
+  ...['kit', 'strongswan', 'libreswan', 'openiked', 'tunnel-stories', 'drift'],
+);
 
 /** Generate all inputs, and start the command anew for each run (test/unit/random.ts, test/warm-command.ts). */
 const thorough = { NETLINK_XFRM_THOROUGH: '1' };
@@ -224,6 +227,11 @@ export const SETS = {
     {
       ...inLab('sid', some('kernel', 'tunnel-oracle'), 1200, 3000),
       name: 'random worlds of tunnels (sid)',
+      long: true,
+    },
+    {
+      ...inLab('sid', some('kernel', 'fate-oracle'), 1200, 1500),
+      name: 'random packets (sid)',
       long: true,
     },
     {

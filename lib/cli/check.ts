@@ -5,12 +5,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { NetnsReference } from '../socket/index.ts';
 import type { TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { TUNNEL_FILTER_HELP, type TunnelFilter } from '../tunnel/tunnel-filter.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
+import { XfrmClient } from '../xfrm/client.ts';
 import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
+import { type Drift, lastingDrift } from './key-manager/drift.ts';
+import { keyManagerOption } from './key-manager/find-key-manager.ts';
+import type { KeyManager } from './key-manager/key-manager-sa.ts';
 import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
@@ -38,6 +43,7 @@ interface Options extends OutputOptions, TunnelOptions {
   readonly warning: readonly string[];
   readonly none: Lowercase<CheckStatus>;
   readonly watchFor?: number;
+  readonly daemon?: () => KeyManager;
   readonly netns?: string;
 }
 
@@ -87,6 +93,13 @@ export function checkCommand(): Command {
       '--watch-for <duration>',
       'watch for this long: finds outbound traffic that is unanswered for half of it',
       duration,
+    )
+    .addOption(
+      new Option(
+        '--daemon <which>',
+        'compare SAs with what an IKE daemon has: auto, strongswan, libreswan, or one of these with ' +
+          '=SOCKET; needs the permission to ask it',
+      ).argParser(keyManagerOption),
     );
   addLookBackOptions(addNamespaceOption(addTunnelOptions(addFormatOptions(command))));
   return command
@@ -99,14 +112,18 @@ export function checkCommand(): Command {
     .addHelpText('after', THRESHOLD_HELP)
     .addHelpText(
       'after',
-      'Words of --critical and --warning: the states and warnings above; "warnings" means all warnings.\n',
+      'Words of --critical and --warning: the states and warnings above; "warnings" means all warnings;\n' +
+        'with --daemon: not-in-kernel, not-in-daemon.\n',
     )
     .action(async (words: string[], options: AllOptions) => {
       const format = formatOf(options, command);
       checkLookBack(options, command);
-      const { critical, warning, none, watchFor, recording } = options;
+      const { critical, warning, none, watchFor, daemon, recording } = options;
       if (recording !== undefined && watchFor !== undefined) {
         command.error("error: '--watch-for' does not work with '--recording': use '--from'");
+      }
+      if (recording !== undefined && daemon !== undefined) {
+        command.error("error: '--daemon' does not work with '--recording'");
       }
       const filter = tunnelFilterOf(words, 'tunnels', command);
       const monitor = monitorOptionsOf(options, command);
@@ -116,7 +133,7 @@ export function checkCommand(): Command {
         const worth = { critical, warning, none: none.toUpperCase() as CheckStatus };
         const { result, time } =
           recording === undefined
-            ? await check(monitor, filter, worth, watchFor)
+            ? await check(monitor, filter, worth, watchFor, daemon)
             : await lookBack(recording, options, judgedBy(options, command), filter, worth);
         const record = { kind: 'check', time, ...result } as const;
         out.line(format.json ? formatJson(record, false) : formatCheck(result));
@@ -136,6 +153,7 @@ async function check(
   filter: TunnelFilter,
   severities: Severities,
   watchFor: number | undefined,
+  daemon: (() => KeyManager) | undefined,
 ) {
   const span = watchFor ?? 0;
   // Unanswered outbound traffic must show in two readings after the first.
@@ -146,7 +164,8 @@ async function check(
     await sleep(span / READINGS);
     await monitor.refresh();
   }
-  const result = resultOf(monitor.snapshot(), filter, severities);
+  const drift = daemon ? await driftFrom(daemon(), options.netns) : [];
+  const result = resultOf(monitor.snapshot(), filter, severities, drift);
   return { result, time: { wall: Date.now(), monotonic: performance.now() } };
 }
 
@@ -154,12 +173,22 @@ const resultOf = (
   { tunnels, warnings }: TunnelSnapshot,
   filter: TunnelFilter,
   severities: Severities,
+  drift: readonly Drift[] = [],
 ) =>
   checkTunnels(
     tunnels.filter((one) => filter.matches(one)),
     warnings,
     severities,
+    drift,
   );
+
+async function driftFrom(
+  manager: KeyManager,
+  netns: NetnsReference | undefined,
+): Promise<readonly Drift[]> {
+  await using client = new XfrmClient({ netns });
+  return await lastingDrift(manager, async () => (await client.listStates()).items);
+}
 
 /** The result at one time of a recording, or the worst in a part of it. */
 async function lookBack(

@@ -5,6 +5,7 @@ import { RouteClient, type RouteLookup } from '../route/client.ts';
 import type { Link, Route } from '../route/objects.ts';
 import type { NetnsReference } from '../socket/index.ts';
 import { HeldNamespace, openFile } from '../socket/namespace.ts';
+import { contains, type Network, networkOf } from '../wire/network.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import { isWild } from '../xfrm/matching.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
@@ -103,14 +104,13 @@ class Asking {
       }
       throw error;
     });
-    const local = new Set<string>();
-    const { items: addresses } = await this.#routes.listAddresses();
-    for (const { local: own, address } of addresses) {
-      const text = own ?? address;
-      if (text) local.add(text);
-    }
-    for (const { daddr } of states) {
-      if (!local.has(daddr) && (await this.#typeOf(daddr)) === 'local') local.add(daddr);
+    const { items: own } = await this.#routes.listRoutes({ type: 'local' });
+    const single = new Set<string>();
+    const networks: Network[] = [];
+    for (const { dst, dstLength, family } of own) {
+      if (dst === undefined) continue;
+      if (dstLength === (family === 'inet6' ? 128 : 32)) single.add(dst);
+      else networks.push(networkOf(`${dst}/${dstLength}`, []));
     }
     const sources = new Map<string, string>();
     const remotes = policies.flatMap(({ dir, templates = [] }) =>
@@ -128,7 +128,8 @@ class Asking {
       defaults,
       now: Date.now(),
       sourceFor: (remote) => sources.get(remote),
-      isLocal: (address) => local.has(address),
+      isLocal: (address) =>
+        single.has(address) || networks.some((network) => contains(network, address)),
     };
   }
 

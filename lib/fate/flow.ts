@@ -153,8 +153,16 @@ export function describeFlow({ saddr, daddr, proto, sport, dport }: Flow): strin
   return `${ended(saddr, sport)} > ${ended(daddr, dport)}${proto === 0 ? '' : ` ${what}`}`;
 }
 
+/** Protocols of which selectors see something else as ports: GRE's key, the type of Mobile IPv6. */
+const WITH_OTHERS = new Set([47, 135]);
+/** Those of other protocols are 0 (include/net/xfrm.h, xfrm_flowi_sport; seen on 7.2). */
+const hasNone = (proto: number): boolean =>
+  proto !== 0 && !ICMP.has(proto) && !WITH_PORTS.has(proto) && !WITH_OTHERS.has(proto);
+
 /** A flow as a selector that only its packets match; unknown ports match no selector with one. */
-export function selectorOf({ saddr, daddr, family, proto, sport, dport }: Flow): XfrmSelector {
+export function selectorOf(flow: Flow): XfrmSelector {
+  const { saddr, daddr, family, proto } = flow;
+  const { sport, dport } = hasNone(proto) ? { sport: 0, dport: 0 } : flow;
   const bits = family === 'inet6' ? 128 : 32;
   return {
     saddr,

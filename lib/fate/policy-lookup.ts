@@ -112,10 +112,24 @@ export function lookUpPolicy(
   return { dir, policy, near: sorted.slice(0, MOST), rival: rivalOf(policy, matching) };
 }
 
-/** In the order of the list, the newest first, a policy after another is older than it. */
-const rivalOf = (policy: XfrmPolicy | undefined, matching: readonly XfrmPolicy[]) =>
-  policy &&
-  matching.slice(matching.indexOf(policy) + 1).find(({ priority }) => priority === policy.priority);
+/**
+ * In the order of the list, the newest first, one after another is older than it. Policies between
+ * two hosts are kept apart from the others: 6.1 does not compare their age with that of others, later
+ * kernels do (seen on 6.12 and 7.2).
+ */
+function rivalOf(policy: XfrmPolicy | undefined, matching: readonly XfrmPolicy[]) {
+  if (policy === undefined) return undefined;
+  const at = matching.indexOf(policy);
+  return matching.find(
+    (one, i) =>
+      one !== policy &&
+      one.priority === policy.priority &&
+      (i > at || isOfHosts(one) !== isOfHosts(policy)),
+  );
+}
+
+const isOfHosts = ({ selector: { family, prefixlenS, prefixlenD } }: XfrmPolicy): boolean =>
+  Math.min(prefixlenS, prefixlenD) === (family === 'inet6' ? 128 : 32);
 
 const ofAddress = (but: readonly PolicyDifference[]): boolean =>
   but.includes('source') || but.includes('destination') || but.includes('family');

@@ -130,7 +130,8 @@ export function resolve(
       template.spi !== 0 &&
       sa.spi === template.spi &&
       sa.daddr === demand.to &&
-      sa.proto === template.proto
+      sa.proto === template.proto &&
+      holdsMark(sa.mark, policy.mark)
     )
       isTaken = true;
   }
@@ -143,7 +144,8 @@ export function resolve(
     fitting.filter((one) => !exact.includes(one)),
     now,
   );
-  const [sa, ...others] = [...exact, ...open];
+  // While one from the right source is negotiated, the kernel does not look for those from any.
+  const [sa, ...others] = exact.length === 0 && isAcquiring ? [] : [...exact, ...open];
   const rivals =
     exact.length > 0 || isAcquiring
       ? []
@@ -158,7 +160,7 @@ export function resolve(
 }
 
 /** With so many SAs the kernel's hash table has not grown yet. */
-const SURE = 8;
+const SURE = 7;
 
 /**
  * The kernel's choice first: an SA that is past a soft limit comes last; of the others the one that
@@ -179,9 +181,11 @@ export function isPast({ lifetime, current }: XfrmState, which: 'soft' | 'hard',
     lifetime[`${which}${name}`];
   const since = (start: number | undefined, seconds: number | bigint) =>
     start !== undefined && seconds !== NO_LIMIT && now >= start + Number(seconds) * 1000;
+  // The limits of traffic count from the packet after: a soft one is noticed by it.
+  const before = which === 'soft' ? packets - 1n : packets;
   return (
     reached(bytes, limit('Bytes')) ||
-    reached(packets, limit('Packets')) ||
+    reached(before, limit('Packets')) ||
     since(addedAt, limit('AddSeconds')) ||
     since(firstUsedAt, limit('UseSeconds'))
   );

@@ -82,7 +82,7 @@ function exhausted(sa: XfrmState, now: number): Failure | undefined {
 
 /** @internal */
 export const doubtOf = ({ index, priority }: XfrmPolicy): string =>
-  `the policy with the index ${index} has the same priority ${priority} and may be the older one: it was replaced, or another was`;
+  `the policy with the index ${index} has the same priority ${priority} and may come first: it or another was replaced, or it depends on the kernel's version`;
 
 const doubtOfSa = ({ spi, saddr, daddr }: XfrmState): string =>
   `the SA ${saddr} > ${daddr} ${formatSpi(spi)} may be chosen instead: that depends on the kernel's hash table`;

@@ -8,8 +8,8 @@ import type { CutOff } from './event-streams.ts';
 const CHUNK = 128 * 1024;
 /** Milliseconds of work before others get a turn. */
 const SLICE = 8;
-/** Milliseconds for an answer as a whole: a reader that takes a little now and then would keep it. */
-const WHOLE = 60_000;
+/** Milliseconds that a reader may be waited for, all in all: one that takes a little now and then would stay. */
+const PATIENCE = 60_000;
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -40,7 +40,7 @@ const written = (to: Writable, bytes: Uint8Array, gone: AbortController): Promis
 
 /**
  * Sends pieces of text, which are made while they are sent. A reader that is slow makes them be
- * made slower; one that leaves, or takes more than a minute, ends it.
+ * made slower; one that leaves, or has to be waited for for more than a minute, ends it.
  *
  * @param cut called if the reader took too long
  */
@@ -63,12 +63,18 @@ export async function sendPieces(
   zip?.pipe(response);
   const to = zip ?? response;
   const gone = new AbortController();
-  const overdue = setTimeout(() => {
-    cut('slow-reader');
-    response.destroy();
-  }, WHOLE).unref();
+  let patience = PATIENCE;
+  let waiting = { since: 0, timer: undefined as NodeJS.Timeout | undefined };
+  // Only the reader's time counts, not what the answer takes to make.
+  const waits = () => {
+    const timer = setTimeout(() => {
+      cut('slow-reader');
+      response.destroy();
+    }, patience).unref();
+    waiting = { since: performance.now(), timer };
+  };
   response.on('close', () => {
-    clearTimeout(overdue);
+    clearTimeout(waiting.timer);
     gone.abort();
     zip?.destroy();
   });
@@ -85,7 +91,10 @@ export async function sendPieces(
         [from, length] = [from + some.length, length + some.length];
         if (length < CHUNK) continue;
         // It may be done at once: that is no turn of the event loop.
+        waits();
         await written(to, chunk, gone);
+        clearTimeout(waiting.timer);
+        patience -= performance.now() - waiting.since;
         if (gone.signal.aborted) return;
         length = 0;
       }
@@ -95,6 +104,7 @@ export async function sendPieces(
       began = performance.now();
     }
     if (gone.signal.aborted) return;
+    waits();
     to.end(chunk.subarray(0, length));
   } catch (error) {
     // The answer can no longer tell it.

@@ -38,8 +38,7 @@ interface Shape {
   ids: number;
 }
 
-export const DIRS = ['in', 'out', 'fwd'] as const;
-type Dir = (typeof DIRS)[number];
+type Dir = 'in' | 'out' | 'fwd';
 const isDir = (dir: XfrmPolicy['dir']): dir is Dir =>
   dir === 'in' || dir === 'out' || dir === 'fwd';
 

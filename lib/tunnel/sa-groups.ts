@@ -18,7 +18,7 @@ import {
   type TemplateDemand,
 } from './endpoints.ts';
 import { each, excluding, has, including, MultiMap, NONE, sizeOf } from './few.ts';
-import { DIRS, type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
+import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, labelsIn } from './policy-match.ts';
 import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
 import { type Policy, Sa } from './tunnel-contents.ts';
@@ -177,7 +177,7 @@ export class SaGroups {
       packets.some((some) => this.#index.hasFiner('out', some, value)) ||
       (label !== '' && [...this.#masks.keys()].some(isFiner))
     ) {
-      for (const selector of packets) this.#before.add(withPackets(policy, selector));
+      for (const selector of packets) this.#before.add(asLeaving(policy, selector));
     }
   }
 
@@ -210,15 +210,12 @@ export class SaGroups {
     const before = this.#before;
     if (before.isEmpty) return;
     for (const group of this.groups) {
-      for (const { entry } of this.#sendersOf(group)) {
-        const { selector, mark, ifId } = entry.value;
+      const isTaken = ({ entry: { value } }: Policy) => {
+        const has = (its: Label) => before.encloses('out', value.selector, its);
         // Packets without a label too: those that are sent on, and answers with none.
-        const labels: Label[] = [{}, { mark, ifId }, ...group.labels];
-        const isTaken = labels.some((its) =>
-          DIRS.some((one) => before.encloses(one, selector, its)),
-        );
-        if (isTaken) this.dirty.add(group);
-      }
+        return has(NO_LABEL) || (labelKey(value) !== '' && has(value)) || group.labels.some(has);
+      };
+      if (this.#sendersOf(group).some(isTaken)) this.dirty.add(group);
     }
     before.clear();
   }
@@ -337,10 +334,11 @@ export class SaGroups {
 
   /** The policies that send packets through a group's SAs. */
   #sendersOf({ policies, pair, reqid }: SaGroup): Policy[] {
-    const covers = [pairKey(pair), reqid].map((key) => this.#covers.get(key));
-    return [each(policies), ...covers].flatMap((some) =>
-      [...some].filter(({ entry }) => entry.value.dir === 'out'),
-    );
+    const all = [...each(policies)];
+    if (this.#covers.size > 0) {
+      all.push(...this.#covers.get(pairKey(pair)), ...this.#covers.get(reqid));
+    }
+    return all.filter(({ entry }) => entry.value.dir === 'out');
   }
 
   /** Whether answers to a group's packets come in through SAs of another, which has no policies. */
@@ -518,10 +516,12 @@ export class SaGroups {
   }
 }
 
-/** A policy with other packets. */
-const withPackets = (policy: Policy, selector: XfrmSelector): Policy => ({
+const NO_LABEL: Label = {};
+
+/** A policy as if it was for packets that leave. */
+const asLeaving = (policy: Policy, selector: XfrmSelector): Policy => ({
   ...policy,
-  entry: { ...policy.entry, value: { ...policy.entry.value, selector } },
+  entry: { ...policy.entry, value: { ...policy.entry.value, dir: 'out', selector } },
 });
 
 const isVacant = ({ sas, policies }: SaGroup): boolean =>

@@ -136,6 +136,8 @@ export class TunnelRecord implements Due {
   /** The counters were read, and none of its own moved: an evaluation would not change. */
   unmoved({ monotonic }: EventTime): void {
     const { evaluation, tunnel } = this;
+    // It was evaluated meanwhile.
+    if (evaluation && evaluation.counters.at >= monotonic) return;
     if (evaluation)
       this.evaluation = { ...evaluation, counters: { ...evaluation.counters, at: monotonic } };
     // Its entries hold the time of the reading.

@@ -2,7 +2,10 @@
  * Random policies, SAs and packets of two hosts and the sites behind them, made from a seed. The
  * left host sends or forwards; the right one has roughly what would accept the packets. @module
  */
+
+import type { Encodable } from '../../lib/wire/encodable.ts';
 import { isWild } from '../../lib/xfrm/matching.ts';
+import type { SpiAllocation } from '../../lib/xfrm/objects.ts';
 import type { Random } from '../unit/random.ts';
 import {
   type Ability,
@@ -25,6 +28,10 @@ export interface FateWorld {
   readonly replaced: Readonly<Record<Side, Policy[]>>;
   readonly defaults: Readonly<Record<Side, { in: Verdict; fwd: Verdict; out: Verdict }>>;
   readonly packets: readonly Sent[];
+  /** SPIs that are reserved on the left host: larval SAs. */
+  readonly reserved: Encodable<SpiAllocation>[];
+  /** Whether a key manager hears what SAs are needed: then larval SAs wait for it. */
+  readonly heard: boolean;
 }
 type Verdict = 'accept' | 'block';
 
@@ -49,15 +56,19 @@ const IF_ID = 0x42;
 const MARKS = [0, 0, 0, 1, 0x11, 5];
 
 export function fateWorldOf(random: Random, can: ReadonlySet<Ability>, cable: number): FateWorld {
-  const packets = Array.from({ length: 4 + random.below(10) }, () => packetOf(random));
+  // An SA that reaches its limit is gone after the packet.
+  const worn = random.chance(1, 8);
+  const packets = Array.from({ length: worn ? 1 : 4 + random.below(10) }, () => packetOf(random));
   const world: FateWorld = {
     sas: { left: [], right: [] },
     policies: { left: [], right: [] },
     replaced: { left: [], right: [] },
     defaults: { left: defaultsOf(random), right: defaultsOf(random) },
     packets,
+    reserved: [],
+    heard: random.chance(1, 3),
   };
-  const maker = new Maker(random, can, cable, world);
+  const maker = new Maker(random, can, cable, world, worn);
   maker.fences();
   const count = 1 + random.below(5);
   for (let i = 0; i < count; i++) maker.sends();
@@ -75,13 +86,17 @@ function packetOf(random: Random): Sent {
   // Between the ends of the tunnels themselves, sometimes.
   const outer = from === 'left' && random.chance(1, 6);
   const { left, right } = ADDRESSES.outer[family];
+  const protocol = random.pick([17, 17, 17, 17, 253, family === 'inet' ? 1 : 58]);
+  const isIcmp = protocol === 1 || protocol === 58;
   return {
     from,
     family,
+    protocol,
     source: outer ? left : address(from),
     target: outer ? random.pick(right) : address(to),
-    port: random.pick([9, 1701, 6081]),
-    sport: random.pick([4999, 5000, 5001]),
+    // Of ICMP: a type that has no use, and a code.
+    port: isIcmp ? random.below(3) : random.pick([9, 1701, 6081]),
+    sport: isIcmp ? (family === 'inet' ? 44 : 100) : random.pick([4999, 5000, 5001]),
     mark: from === 'left' ? random.pick(MARKS) : 0,
   };
 }
@@ -96,9 +111,17 @@ class Maker {
   readonly #can: ReadonlySet<Ability>;
   readonly #cable: number;
   readonly #world: FateWorld;
+  readonly #worn: boolean;
   #spi: number;
 
-  constructor(random: Random, can: ReadonlySet<Ability>, cable: number, world: FateWorld) {
+  constructor(
+    random: Random,
+    can: ReadonlySet<Ability>,
+    cable: number,
+    world: FateWorld,
+    worn: boolean,
+  ) {
+    this.#worn = worn;
     // What is late would be for SAs of another world.
     this.#spi = 0xc0000000 + random.below(0xffff) * 0x100;
     this.#random = random;
@@ -140,7 +163,7 @@ class Maker {
     // Those after a tunnel's are between its ends.
     let ends = { saddr: packet.source, daddr: packet.target };
     for (const template of templates) {
-      if (template.mode === 'tunnel') {
+      if (template.mode === 'tunnel' || template.mode === 'beet') {
         const { left } = ADDRESSES.outer[template.family as Family];
         ends = { saddr: left, daddr: template.daddr as string };
       }
@@ -217,7 +240,7 @@ class Maker {
     return { value: (value & mask) >>> 0, mask };
   }
 
-  #selector({ family, source, target, port = 9, sport = 0 }: Sent): Selector {
+  #selector({ family, source, target, protocol, port = 9, sport = 0 }: Sent): Selector {
     const random = this.#random;
     const lengths = family === 'inet' ? [32, 32, 24, 16, 8] : [128, 128, 64, 32, 16];
     const outer = source.startsWith('192.') || source.startsWith('2001:');
@@ -230,7 +253,7 @@ class Maker {
       daddr: netOf(target, d),
       prefixlenS: s,
       prefixlenD: d,
-      ...(!wholly && { proto: random.pick([17, 17, 6]) }),
+      ...(!wholly && { proto: random.pick([protocol, protocol, 17, 6]) }),
       ...(!wholly &&
         random.chance(1, 2) && { dport: port, dportMask: random.pick([0xffff, 0xff00]) }),
       ...(!wholly && random.chance(1, 3) && { sport, sportMask: 0xffff }),
@@ -247,6 +270,11 @@ class Maker {
     // Of transport mode are only packets of the host itself.
     const mode = between || (from === 'left' && random.chance(1, 3)) ? 'transport' : 'tunnel';
     const tunnel = mode === 'tunnel';
+    if (tunnel && outer === family && random.chance(1, 10)) {
+      const reqid = random.pick([0, 1, 2]);
+      const ends = { saddr: left, daddr: random.pick(right) };
+      return [{ family: outer, proto: 'esp', mode: 'beet', reqid, ...ends } as Template];
+    }
     const own = tunnel ? outer : family;
     const first = {
       family: own,
@@ -255,6 +283,8 @@ class Maker {
       saddr: tunnel && !random.chance(1, 8) ? left : anyOf(own),
       daddr: tunnel ? random.pick(right) : anyOf(own),
       reqid: random.pick([0, 1, 1, 2]),
+      // Of the SA that comes next, or of none.
+      ...(random.chance(1, 16) && { spi: random.pick([this.#spi, this.#spi, 0x7777]) }),
       optional: random.chance(1, 10),
     };
     // AH within ESP fails its integrity check (seen on 7.2).
@@ -301,6 +331,13 @@ class Maker {
     if (random.chance(1, 10)) return;
     const family = template.family as Family;
     const isTunnel = template.mode === 'tunnel';
+    const host = { saddr: packet.source, daddr: packet.target, family: packet.family };
+    const bit = bits(packet.family);
+    if (random.chance(1, 10)) {
+      const { proto, mode, reqid } = template;
+      const larval = { ...ends, family, proto, mode, reqid, min: 0x5000, max: 0xffff };
+      this.#world.reserved.push(larval as Encodable<SpiAllocation>);
+    }
     const count = random.chance(1, 3) ? 2 : 1;
     for (let i = 0; i < count; i++) {
       const spi = this.#spi++;
@@ -313,6 +350,10 @@ class Maker {
         reqid: template.reqid,
         ...algorithmOf(template.proto as 'esp' | 'ah', 1),
         ...(isTunnel && packet.family !== family && { flags: ['af-unspec'] }),
+        // The kernel takes the addresses of its packets from there.
+        ...(template.mode === 'beet' && {
+          selector: { ...host, prefixlenS: bit, prefixlenD: bit },
+        }),
         ...(random.chance(1, 3) && {
           lifetimeCurrent: { addedAt: this.#age(), bytes: 0n, packets: 0n, firstUsedAt: undefined },
         }),
@@ -320,6 +361,7 @@ class Maker {
       const differing = random.chance(1, 4) ? this.#differing(sa as Sa, packet) : (sa as Sa);
       this.#world.sas.left.push({
         ...differing,
+        ...(this.#worn && this.#wear()),
         ...(mark && random.chance(1, 2) && { mark: { value: mark.value, mask: mark.mask } }),
         ...(ifId !== undefined && random.chance(3, 4) && { ifId }),
         ...(this.#can.has('directions') &&
@@ -328,6 +370,33 @@ class Maker {
       if (random.chance(1, 12)) continue;
       const theirs = { ...sa, replayWindow: 32 } as Sa;
       this.#world.sas.right.push(random.chance(1, 5) ? this.#differing(theirs, packet) : theirs);
+    }
+  }
+
+  /** What brings an SA to its end with the next packet, or nearly. */
+  #wear(): Partial<Sa> {
+    const packets = BigInt(this.#random.below(3));
+    const used = { addedAt: this.#age(), bytes: 0n, firstUsedAt: undefined };
+    const last = { oseq: 0xffff_fffe + this.#random.below(2), seq: 0, bitmap: 0 };
+    switch (this.#random.below(4)) {
+      case 0:
+        return {
+          lifetime: { hardPackets: 2n },
+          lifetimeCurrent: { ...used, packets },
+        } as Partial<Sa>;
+      case 1:
+        return {
+          lifetime: { softPackets: 2n },
+          lifetimeCurrent: { ...used, packets },
+        } as Partial<Sa>;
+      case 2:
+        return { replay: last } as Partial<Sa>;
+      default:
+        // The number 0, which it would come to, the peer refuses.
+        return {
+          replay: { ...last, oseq: 0xffff_fffe },
+          extraFlags: ['oseq-may-wrap'],
+        } as unknown as Partial<Sa>;
     }
   }
 
@@ -349,6 +418,8 @@ class Maker {
       case 2:
         return { ...sa, ifId: random.pick([IF_ID, 7]) } as Sa;
       case 3:
+        // That of BEET mode holds the addresses of the packets.
+        if (sa.mode === 'beet') return sa;
         return { ...sa, selector: { ...this.#selector(packet), ifindex: 0 } } as Sa;
       case 4:
         return sa.mode === 'tunnel' && !isWild(sa.saddr as string)

@@ -89,13 +89,34 @@ def routers(index):
     return s
 listening = routers(socket.if_nametoindex('cable'))
 poll.register(listening, selectors.EVENT_READ)
+# Raw: a protocol of no other socket, and ICMP, of a type that nobody answers.
+raw = {}
+for family, protocols in ((socket.AF_INET, (253, 1)), (socket.AF_INET6, (253, 58))):
+    for protocol in protocols:
+        s = socket.socket(family, socket.SOCK_RAW, protocol)
+        poll.register(s, selectors.EVENT_READ)
+        raw[s] = (20 if family == socket.AF_INET else 0) + (0 if protocol == 253 else 8)
+def sum16(data):
+    if len(data) % 2: data += b'\\0'
+    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    while total >> 16: total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+def icmp(kind, code, text):
+    data = struct.pack('!BBHI', kind, code, 0, 0) + text.encode()
+    return struct.pack('!BBHI', kind, code, sum16(data), 0) + text.encode()
 poll.register(0, selectors.EVENT_READ)
 rest = ''
-def send(source, target, text, port=9, sport=0, mark=0):
+def send(source, target, text, port=9, sport=0, mark=0, protocol=17):
     if target == GROUP:
         listening.sendto(text.encode(), (target, 0, 0, socket.if_nametoindex('cable')))
         return
     family = socket.AF_INET6 if ':' in source else socket.AF_INET
+    if protocol != 17:
+        with socket.socket(family, socket.SOCK_RAW, protocol) as s:
+            if mark: s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+            s.bind((source, 0))
+            s.sendto(text.encode() if protocol == 253 else icmp(sport, port, text), (target, 0))
+        return
     with socket.socket(family, socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if mark: s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
@@ -112,7 +133,8 @@ while True:
                 try: send(**json.loads(line))
                 except OSError: pass
         else:
-            print(key.fileobj.recv(2048).decode().rstrip('.'), flush=True)
+            read = key.fileobj.recv(2048)[raw.get(key.fileobj, 0):]
+            print(read.decode(errors='replace').rstrip('.'), flush=True)
 `;
 
 export type Side = 'left' | 'right';
@@ -135,6 +157,8 @@ export interface Packet {
   readonly sport?: number;
   /** SO_MARK. */
   readonly mark?: number;
+  /** Default: 17, UDP; 253; or 1 and 58, ICMP, of which the ports are type and code. */
+  readonly protocol?: number;
 }
 
 /** What not all kernels can: SAs for a CPU (6.13), SAs with a direction (6.10), links of type vti and xfrm. */
@@ -286,9 +310,9 @@ export class OracleHosts {
   ): Promise<boolean[]> {
     const texts = packets.map(() => `packet-${++this.#fences}`);
     for (const [i, { from, source, target, ...rest }] of packets.entries()) {
-      const { port = 9, sport = 0, mark = 0 } = rest;
+      const { port = 9, sport = 0, mark = 0, protocol = 17 } = rest;
       const text = texts[i] as string;
-      this.#ends[from].send({ source, target, port, sport, mark, text });
+      this.#ends[from].send({ source, target, port, sport, mark, protocol, text });
     }
     const heard = new Set<string>();
     const senders = [...new Set(packets.map(({ from }) => from))];

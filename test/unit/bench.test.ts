@@ -10,6 +10,7 @@ import { plot } from '../../bench/plot.ts';
 import { processorKind } from '../../bench/processor.ts';
 import { hasQuick, merged, type Recorded, regressions } from '../../bench/recorded.ts';
 import {
+  byPlace,
   comparisonTable,
   report,
   sideBySideTable,
@@ -185,13 +186,34 @@ test('the report says if rows were repeated, and counts all runs', () => {
   assert.match(summary(longer), /^bench: 22 runs /);
 });
 
-test('the report has the rate of the flood as it was measured, and how often counters were read', () => {
+test('the report has the rate of the flood as it was measured, and what was compared beside it', () => {
   const served = {
     ...{ tunnels: 100, streams: 5, scrape: 1, scrapeCpu: 1, scrapeBytes: 1, zipped: 1, longest: 1 },
-    ...{ flooded: 7, floodRate: 61_234.4, idle: 1, refresh: 5000, resident: 1 },
+    ...{ idle: 1, refresh: 5000, resident: 1 },
+    browsers: { first: 10, last: 1234, cpu: 7, again: 3, idle: 2 },
+    flood: {
+      ...{ scrape: 7, most: 9, scrapes: 4, longest: 3 },
+      ...{ events: 1_000_000, rate: 61_234.4, dropped: 12 },
+    },
+    beside: [{ title: 'other', knows: 'no tunnel', ms: 2, cpu: 1, resident: 2 ** 24, bytes: 2048 }],
   };
-  const text = report(results({ served }));
-  assert.match(text, /a scrape with 5 streams of events, and 61,234 events a second/);
+  const scrapers = { tunnels: 100, all: served.beside };
+  const lab = { kernel: '7', comparisons: [], scrapers };
+  const whole = { ...results({ served, comparisons: [comparison] }), lab };
+  const { daemon, others } = byPlace(whole);
+  assert(daemon && others);
+  assert.doesNotMatch(report(others), /daemon|Prometheus/);
+  assert.equal(byPlace(results({ served })).others, undefined);
+  const text = report(daemon);
+  assert.doesNotMatch(text, /a & b/);
+  assert.match(
+    text,
+    /a scrape with these browsers and 61,234 events a second +\| 7 ms \(at most 9/,
+  );
+  assert.match(text, /5 browsers that open the page at once.*after 10 and 1,234 ms/);
+  assert.match(text, /events dropped, of 1,000,000 +\| 12 /);
+  assert.match(text, /beside it: other, a scrape \(no tunnel\) +\| 2.0 ms/);
+  assert.match(text, /\| other +\| 2 +\| 1 +\| 16 +\| 2 +\| no tunnel/);
   assert.match(text, /idle, the counters read every 5 s/);
 });
 

@@ -298,6 +298,9 @@ test('of several SAs the kernel takes the one added last, one past a soft limit 
   const { through, templates } = send(tables([policy()], [open, soft, old, young]), packet);
   assert.deepEqual(through, [young]);
   assert.deepEqual(templates[0]?.others, [old, soft, open]);
+  // While one is negotiated, those from any source do not count.
+  const larval = sa({ spi: 7, aead: undefined });
+  assert.equal(send(tables([policy()], [larval, open]), packet).outcome, 'dropped');
   // In the same second: the first of the list.
   const [a, b] = [sa({ spi: 5 }), sa({ spi: 6 })];
   assert.deepEqual(send(tables([policy()], [b, a]), packet).through, [b]);

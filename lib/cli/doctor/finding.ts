@@ -20,8 +20,6 @@ export interface Finding {
   readonly remedy?: string;
 }
 
-export type FindingOf<Id extends string> = Finding & { readonly id: Id };
-
 /** A finding that needs no remedy. */
 export const ok = (id: string, found: string, meaning: string): Finding => ({
   id,

@@ -1,7 +1,6 @@
 /** How a kernel was built, and which of its modules are here. @module */
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { gunzipSync } from 'node:zlib';
 
 /** `y` built in, `m` a module, `n` neither. */
 export type OptionValue = 'y' | 'm' | 'n';
@@ -32,6 +31,10 @@ function attempt<Result>(read: () => Result): Result | undefined {
   }
 }
 
+/** Loaded only for this. */
+const unzipped = (path: string): string =>
+  process.getBuiltinModule('node:zlib').gunzipSync(readFileSync(path)).toString('latin1');
+
 /** What is known about the kernel, as far as this container shows it. */
 export class KernelConfig {
   /** Where the configuration was found; undefined if nowhere. */
@@ -46,7 +49,7 @@ export class KernelConfig {
     const name = release();
     const read = (path: string) => attempt(() => readFileSync(path, 'latin1'));
     const places: [path: string, text: () => string | undefined][] = [
-      ['/proc/config.gz', () => gunzipSync(readFileSync('/proc/config.gz')).toString('latin1')],
+      ['/proc/config.gz', () => unzipped('/proc/config.gz')],
       ...[
         `/boot/config-${name}`,
         `/lib/modules/${name}/config`,

@@ -16,35 +16,45 @@ const V6 = { saddr: '2001:db8::1', daddr: '2001:db8::2' };
 const key = (bytes: number) => randomBytes(bytes);
 
 type Sa = Encodable<XfrmState>;
-const aead = (name: string, bytes: number): Sa => ({
-  aead: { name, icvBits: 128, key: key(bytes) },
-});
-const crypt = (name: string, bytes: number): Sa => ({
-  crypt: { name, key: key(bytes) },
-  authTrunc: { name: 'hmac(sha256)', truncBits: 128, key: key(32) },
-});
-const auth = (name: string, bytes: number, truncBits: number): Sa => ({
-  crypt: { name: 'cbc(aes)', key: key(16) },
-  authTrunc: { name, truncBits, key: key(bytes) },
+/** Makes an SA, with keys of its own. */
+type Make = () => Sa;
+const aead =
+  (name: string, bytes: number): Make =>
+  () => ({ aead: { name, icvBits: 128, key: key(bytes) } });
+const both =
+  (cipher: [string, number], hash: [string, number, number]): Make =>
+  () => ({
+    crypt: { name: cipher[0], key: key(cipher[1]) },
+    authTrunc: { name: hash[0], key: key(hash[1]), truncBits: hash[2] },
+  });
+const crypt = (name: string, bytes: number) => both([name, bytes], ['hmac(sha256)', 32, 128]);
+const auth = (name: string, bytes: number, bits: number) =>
+  both(['cbc(aes)', 16], [name, bytes, bits]);
+const ah =
+  (name: string, bytes: number): Make =>
+  () => ({ authTrunc: { name, truncBits: 96, key: key(bytes) }, proto: 'ah' });
+const comp: Make = () => ({
+  comp: { name: 'deflate', key: new Uint8Array() },
+  mode: 'transport',
+  proto: 'comp',
 });
 const GCM = aead('rfc4106(gcm(aes))', 20);
 
 /** One of each proves the protocol: a kernel may lack the algorithm of the first. */
 const ESP = [GCM, crypt('cbc(aes)', 16), crypt('ecb(cipher_null)', 0)];
-const AH: readonly Sa[] = ['hmac(sha256)', 'hmac(sha1)'].map((name) => ({
-  authTrunc: { name, truncBits: 96, key: key(name === 'hmac(sha1)' ? 20 : 32) },
-}));
-const COMP: Sa = { comp: { name: 'deflate', key: new Uint8Array() }, mode: 'transport' };
+const AH = [ah('hmac(sha256)', 32), ah('hmac(sha1)', 20)];
+const over = (ends: Sa, makers: readonly Make[]): Make[] =>
+  makers.map((make) => () => ({ ...make(), ...ends }));
 
 /** By the names of protocols and families. */
 const PROTOCOLS = {
-  esp4: ESP.map((sa) => ({ ...sa, ...V4, proto: 'esp' })),
-  esp6: ESP.map((sa) => ({ ...sa, ...V6, proto: 'esp' })),
-  ah4: AH.map((sa) => ({ ...sa, ...V4, proto: 'ah' })),
-  ah6: AH.map((sa) => ({ ...sa, ...V6, proto: 'ah' })),
-  ipcomp4: [{ ...V4, ...COMP, proto: 'comp' }],
-  ipcomp6: [{ ...V6, ...COMP, proto: 'comp' }],
-} as const satisfies Readonly<Record<string, readonly Sa[]>>;
+  esp4: over(V4, ESP),
+  esp6: over(V6, ESP),
+  ah4: over(V4, AH),
+  ah6: over(V6, AH),
+  ipcomp4: over(V4, [comp]),
+  ipcomp6: over(V6, [comp]),
+} as const satisfies Readonly<Record<string, readonly Make[]>>;
 
 /** By the kernel's names. */
 const ALGORITHMS = {
@@ -63,7 +73,7 @@ const ALGORITHMS = {
   'rfc4543(gcm(aes))': aead('rfc4543(gcm(aes))', 20),
   'cbc(des3_ede)': crypt('cbc(des3_ede)', 24),
   'ecb(cipher_null)': crypt('ecb(cipher_null)', 0),
-} as const satisfies Readonly<Record<string, Sa>>;
+} as const satisfies Readonly<Record<string, Make>>;
 
 export type ProtocolName = keyof typeof PROTOCOLS;
 export type AlgorithmName = keyof typeof ALGORITHMS;
@@ -109,14 +119,14 @@ const isAboutAlgorithm = (trial: Trial): boolean => !trial.ok && trial.code === 
 export async function tryHere(): Promise<Trials> {
   await using host = await NetworkNamespace.make('doctor');
   let spi = 0x1000;
-  const accepts = (sa: Sa): Promise<Trial> =>
+  const accepts = (make: Make): Promise<Trial> =>
     attempt(() =>
-      host.xfrm.addState({ proto: 'esp', mode: 'tunnel', ...V4, ...sa, spi: spi++ } as never),
+      host.xfrm.addState({ proto: 'esp', mode: 'tunnel', ...V4, ...make(), spi: spi++ } as never),
     );
   const protocols = {} as Record<ProtocolName, Trial>;
   for (const name of PROTOCOL_NAMES) {
-    for (const sa of PROTOCOLS[name]) {
-      protocols[name] = await accepts(sa);
+    for (const make of PROTOCOLS[name]) {
+      protocols[name] = await accepts(make);
       if (!isAboutAlgorithm(protocols[name])) break;
     }
   }

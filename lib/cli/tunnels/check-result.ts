@@ -10,6 +10,7 @@ import {
 } from '../../tunnel/tunnel.ts';
 import { WARNINGS } from '../../tunnel/tunnel-filter.ts';
 import { printable } from '../../wire/text.ts';
+import { DRIFTS, type Drift } from '../key-manager/drift.ts';
 
 /** Plugin statuses, in the order of their exit statuses (Monitoring Plugins Development Guidelines). */
 export const STATUSES = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
@@ -25,13 +26,18 @@ export interface Severities {
 }
 
 export const DEFAULT_SEVERITIES: Severities = {
-  critical: ['down', 'blocked', 'orphan', 'one-way'],
-  warning: ['acquiring', 'expiring', 'warnings'],
+  critical: ['down', 'blocked', 'orphan', 'one-way', 'not-in-kernel'],
+  warning: ['acquiring', 'expiring', 'warnings', 'not-in-daemon'],
   none: 'UNKNOWN',
 };
 
 /** The words that can be given a severity. */
-export const SEVERITY_WORDS: readonly string[] = [...TUNNEL_STATES, 'warnings', ...WARNINGS];
+export const SEVERITY_WORDS: readonly string[] = [
+  ...TUNNEL_STATES,
+  'warnings',
+  ...WARNINGS,
+  ...DRIFTS,
+];
 
 /** A problem with a tunnel or the host. */
 export interface CheckProblem {
@@ -56,11 +62,12 @@ export interface CheckResult {
 /** The result in JSON. */
 export type CheckRecord = { readonly kind: 'check' } & CheckResult;
 
-/** Checks tunnels, and warnings about the host. */
+/** Checks tunnels, warnings about the host, and what a key manager has and the kernel has not. */
 export function checkTunnels(
   tunnels: readonly Tunnel[],
   hostWarnings: readonly TunnelWarning[],
   { critical, warning, none }: Severities,
+  drift: readonly Drift[] = [],
 ): CheckResult {
   const statusOf = (...words: string[]): CheckProblem['status'] | undefined => {
     if (words.some((word) => critical.includes(word))) return 'CRITICAL';
@@ -81,6 +88,10 @@ export function checkTunnels(
     ];
   });
   problems.push(...ofWarnings(undefined, hostWarnings));
+  for (const { what, text } of drift) {
+    const status = statusOf(what);
+    if (status) problems.push({ status, tunnel: undefined, what, text });
+  }
   const states = Object.fromEntries(
     TUNNEL_STATES.map((state) => [state, tunnels.filter((one) => one.state === state).length]),
   ) as Record<TunnelState, number>;
