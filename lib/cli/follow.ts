@@ -7,22 +7,22 @@ import { aborted } from 'node:util';
 import { changeJson } from '../json/tunnel.ts';
 import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
-import type { NetnsReference, SocketOwner } from '../socket/index.ts';
+import type { SocketOwner } from '../socket/index.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import { isTunnelEvent } from '../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
-import { printable } from '../wire/text.ts';
 import { ClaimedProcesses, formatOwner } from './events/claimed-processes.ts';
 import { endedBySignal } from './events/ended.ts';
 import { EventStreams, type Origin } from './events/event-streams.ts';
 import { InOrder } from './events/in-order.ts';
 import { Summary } from './events/summary.ts';
 import { formatJson } from './json.ts';
+import { formatNamespaceChange } from './namespaces.ts';
 import type { FollowOptions, Format, OriginOptions } from './options.ts';
 import { textPrinter } from './printer/event-printer.ts';
 import { type Backpressure, endWhenUnread, LineOutput } from './terminal/output.ts';
-import { formatEvent, formatNamespace, formatTime } from './text/event.ts';
+import { formatEvent, formatNamespace } from './text/event.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
 import { printSynced } from './tunnels/print-tunnels.ts';
 import { TunnelStreams } from './tunnels/tunnel-streams.ts';
@@ -41,7 +41,7 @@ export interface Follow extends FollowOptions, Partial<OriginOptions> {
     listed(tunnel: Tunnel): boolean;
   };
   /** Runs after the groups are joined and before any event is read. */
-  first?(out: LineOutput, signal: AbortSignal, where: NetnsReference | undefined): Promise<void>;
+  first?(out: LineOutput, signal: AbortSignal, origins: readonly Origin[]): Promise<void>;
   /** Called when all events that arrived during `first` have been printed. */
   caughtUp?(out: LineOutput): void;
 }
@@ -94,7 +94,7 @@ export async function follow(what: Follow): Promise<void> {
     throw error;
   }
   const claims = what.who ? new ClaimedProcesses() : undefined;
-  const ended = endedBySignal();
+  const ended = endedBySignal(what.until);
   const summary = new Summary();
   const both = [streams, ...(beside ? [beside] : [])];
   /** Reading is paused while this is not empty. */
@@ -121,7 +121,7 @@ export async function follow(what: Follow): Promise<void> {
     await beside?.ready(ended.signal);
     const all = tunnels ? [...groups, 'tunnels'] : groups;
     process.stderr.write(`${listening(streams, all, buffer)}\n`);
-    await what.first?.(out, ended.signal, streams.origins[0]?.netns);
+    await what.first?.(out, ended.signal, streams.origins);
     const count = () => {
       if (--left === 0) ended.abort();
     };
@@ -148,7 +148,8 @@ export async function follow(what: Follow): Promise<void> {
         lines.add(formatOne(event, origin, format, claims));
         if (event.kind !== 'overrun') count();
       },
-      namespace: (origin, state, error) => lines.add(formatChange(origin, state, error, format)),
+      namespace: (origin, state, error) =>
+        lines.add(formatNamespaceChange(origin.label ?? null, state, error, format)),
     });
     beside?.start({
       error: (error) => ended.abort(error),
@@ -238,22 +239,6 @@ function formatBy(
       ? {}
       : { claimedBy: claimed && { pid: claimed.pid, name: claimed.name } }),
   });
-}
-
-/** Formats the arrival or removal of a namespace. It is not an event, and not counted. */
-function formatChange(
-  { label = null }: Origin,
-  state: 'added' | 'removed',
-  error: Error | undefined,
-  { json, colors }: Format,
-): string {
-  const time = { wall: Date.now(), monotonic: performance.now() };
-  if (json) {
-    const why = error ? { error: error.message } : {};
-    return formatJson({ kind: 'namespace', time, netns: label, state, ...why }, false);
-  }
-  const why = error ? `, cannot listen: ${printable(error.message)}` : '';
-  return `${colors.dim(formatTime(time.wall))} ${colors.magenta(formatNamespace(label))} namespace ${state}${why}`;
 }
 
 /** Which groups were joined where, and the receive buffer granted. */

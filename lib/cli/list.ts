@@ -8,7 +8,6 @@ import type { Filter } from '../monitor/filter.ts';
 import { pointAt } from '../monitor/filter-error.ts';
 import { EVENT_KINDS, type ListedObject } from '../monitor/filter-input.ts';
 import type { MulticastGroupName } from '../monitor/multicast-groups.ts';
-import { namespacePath } from '../monitor/namespace-path.ts';
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { NetnsReference } from '../socket/index.ts';
@@ -17,8 +16,15 @@ import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
 import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import {
+  addNamespaceOptions,
+  emptyRecording,
+  emptyText,
+  inEachNamespace,
+  type NamespaceOptions,
+  type Place,
+} from './namespaces.ts';
+import {
   addFollowOptions,
-  addNamespaceOption,
   addOutputOptions,
   FILTER_HELP,
   type FollowOptions,
@@ -27,17 +33,23 @@ import {
   formatOf,
   type OutputOptions,
 } from './options.ts';
-import { endWhenUnread, LineOutput, noteEmpty } from './terminal/output.ts';
-import { Table } from './terminal/text-table.ts';
-import { POLICY_HEADS, policyRow, STATE_HEADS, stateRow } from './text/columns.ts';
-import { describePolicy, describeState, formatEvent, formatTime } from './text/event.ts';
+import { endWhenUnread, LineOutput, noteEmpty, terminalWidth } from './terminal/output.ts';
+import { type Column, Table } from './terminal/text-table.ts';
+import { POLICY_COLUMNS, policyRow, STATE_COLUMNS, stateRow } from './text/columns.ts';
+import {
+  describePolicy,
+  describeState,
+  formatEvent,
+  formatNamespace,
+  formatTime,
+} from './text/event.ts';
 
 /** What each of the two commands lists. */
 interface Kind {
   readonly about: 'state' | 'policy';
   /** Plural. */
   readonly name: string;
-  readonly heads: readonly string[];
+  readonly columns: readonly Column[];
   /** Multicast groups in which the kernel reports changes. */
   readonly groups: readonly MulticastGroupName[];
   list(client: XfrmClient, filter: Filter, options: RequestOptions): AsyncIterable<ListedObject>;
@@ -46,7 +58,7 @@ interface Kind {
 const STATE: Kind = {
   about: 'state',
   name: 'SAs',
-  heads: STATE_HEADS,
+  columns: STATE_COLUMNS,
   groups: ['sa', 'expire', 'migrate', 'mapping'],
   async *list(client, filter, options) {
     for await (const state of client.listStates(filter.states, options)) {
@@ -58,16 +70,15 @@ const STATE: Kind = {
 const POLICY: Kind = {
   about: 'policy',
   name: 'policies',
-  heads: POLICY_HEADS,
+  columns: POLICY_COLUMNS,
   groups: ['policy', 'expire', 'migrate'],
   async *list(client, _, options) {
     for await (const policy of client.listPolicies({}, options)) yield { kind: 'policy', policy };
   },
 };
 
-interface Options extends OutputOptions, FollowOptions {
+interface Options extends OutputOptions, FollowOptions, NamespaceOptions {
   readonly watch?: true;
-  readonly netns?: string;
 }
 
 type AllOptions = Options & LookBackOptions;
@@ -82,7 +93,7 @@ function listCommand(kind: Kind, things: string): Command {
     )
     .argument('[filter...]', 'what to list')
     .option('-w, --watch', 'then print "synced", and events as they arrive, until Ctrl-C');
-  addLookBackOptions(addNamespaceOption(addFollowOptions(addOutputOptions(command))));
+  addLookBackOptions(addNamespaceOptions(addFollowOptions(addOutputOptions(command))));
   return command
     .addHelpText('after', FILTER_HELP)
     .addHelpText('after', 'See docs/command.md; schema/event-2.json describes the JSON.\n')
@@ -97,17 +108,33 @@ function listCommand(kind: Kind, things: string): Command {
         await lookBack(kind, filter, format, options.recording, options, words.length > 0);
       } else if (options.watch) await watch(kind, filter, format, options);
       else {
-        if (options.count !== undefined) command.error("error: '--count' needs '--watch'");
+        for (const name of ['count', 'until'] as const) {
+          if (options[name] !== undefined) command.error(`error: '--${name}' needs '--watch'`);
+        }
         const index = words.findIndex((word) => /^kind\b/.test(word));
         const reason = "'kind' filters events, and needs '--watch'";
         if (index >= 0) command.error(`error: ${pointAt(reason, words, index)}`);
         endWhenUnread();
-        const { netns } = options;
-        const where = netns === undefined ? undefined : namespacePath(netns);
-        const count = await list(kind, filter, format, new LineOutput(), { netns, where });
-        if (count === 0 && !format.json) noteEmpty(kind.name, words.length > 0);
+        const out = new LineOutput();
+        const write = printer(kind, format, out, options);
+        let count = 0;
+        await inEachNamespace(options, async ({ label, path }) => {
+          count += await list(kind, filter, format, out, write, { label, where: path });
+        });
+        write.end();
+        await out.ready();
+        if (count === 0 && !format.json) {
+          noteEmpty(emptyText(kind.name, words.length > 0, options));
+        }
       }
     });
+}
+
+/** A network namespace, and what ends listing it. */
+interface Where {
+  readonly label: Place['label'];
+  readonly where: NetnsReference | undefined;
+  readonly signal?: AbortSignal;
 }
 
 /** Prints the existing entries. @returns how many passed the filter */
@@ -116,54 +143,67 @@ async function list(
   filter: Filter,
   format: Format,
   out: LineOutput,
-  how: { netns: string | undefined; where: NetnsReference | undefined; signal?: AbortSignal },
+  write: Printer,
+  { label, where, signal }: Where,
 ): Promise<number> {
-  const { netns, where, signal } = how;
-  const write = printer(kind, format, out, netns, now());
   let count = 0;
   await using client = new XfrmClient({ netns: where });
   for await (const item of kind.list(client, filter, { keys: format.showKeys, signal })) {
     if (!filter.matches(item)) continue;
     count++;
-    write.item(item);
+    write.item(item, label);
     if (process.stdout.writableNeedDrain) await out.ready(signal);
   }
-  write.end();
-  await out.ready(signal);
   return count;
+}
+
+/** Prints entries. */
+interface Printer {
+  /** @param label of its namespace, where there are several */
+  item(one: ListedObject, label: Place['label']): void;
+  end(): void;
 }
 
 /** Formatter for entries: as JSON, as table rows, or as lines. */
 function printer(
-  { heads }: Kind,
+  { columns }: Kind,
   { json, showKeys, colors }: Format,
   out: LineOutput,
-  netns: string | undefined,
-  time: EventTime,
-) {
+  { netns, allNetns }: NamespaceOptions,
+  time: EventTime = now(),
+): Printer {
   const end = () => {};
   if (json) {
-    const where = labelled(netns);
-    const item = (one: ListedObject) =>
-      out.line(formatJson({ ...one, protocol: 'xfrm', time }, showKeys, where));
+    const item = (one: ListedObject, label: Place['label'] = netns) =>
+      out.line(formatJson({ ...one, protocol: 'xfrm', time }, showKeys, labelled(label)));
     return { item, end };
   }
+  const from = (label: Place['label']) =>
+    label === undefined ? [] : [colors.magenta(formatNamespace(label))];
   if (process.stdout.isTTY) {
-    const table = new Table(heads.map(colors.dim), (line) => out.line(line));
+    const table = new Table(
+      allNetns ? [['NETNS', ''], ...columns] : columns,
+      colors.dim,
+      (line) => out.line(line),
+      terminalWidth(),
+    );
     const seconds = time.wall / 1000;
     const row = (one: ListedObject) =>
       one.kind === 'state'
         ? stateRow(one.state, colors, seconds)
         : policyRow(one.policy, colors, seconds);
-    return { item: (one: ListedObject) => table.row(row(one)), end: () => table.flush() };
+    return {
+      item: (one, label) => table.row([...from(label), ...row(one)]),
+      end: () => table.flush(),
+    };
   }
   const line = (one: ListedObject) =>
     one.kind === 'state' ? describeState(one.state, colors) : describePolicy(one.policy, colors);
-  return { item: (one: ListedObject) => out.line(line(one)), end };
+  return { item: (one, label) => out.line([...from(label), line(one)].join(' ')), end };
 }
 
-/** JSON member for an explicitly named namespace. */
-const labelled = (netns: string | undefined) => (netns === undefined ? {} : { netns });
+/** JSON member for a namespace that was named, or is one of several. */
+const labelled = (netns: Place['label']) => (netns === undefined ? {} : { netns });
 
 const now = () => ({ wall: Date.now(), monotonic: performance.now() });
 
@@ -192,7 +232,7 @@ async function lookBack(
   const { states, policies } = played.namespace;
   const out = new LineOutput();
   const time = { wall: look.span.from, monotonic: Number.NaN };
-  const write = printer(kind, format, out, options.netns, time);
+  const write = printer(kind, format, out, options, time);
   let listed = 0;
   const entries: Iterable<ListedObject> =
     kind.about === 'state'
@@ -201,12 +241,12 @@ async function lookBack(
   for (const one of entries) {
     if (!filter.matches(one)) continue;
     listed++;
-    write.item(one);
+    write.item(one, undefined);
     if (process.stdout.writableNeedDrain) await out.ready();
   }
   write.end();
   if (options.from === undefined && options.to === undefined) {
-    if (listed === 0 && !format.json) noteEmpty(kind.name, isFiltered);
+    if (listed === 0 && !format.json) noteEmpty(emptyRecording(kind.name, isFiltered));
   } else {
     synced(kind, listed, format, out, options.netns, time);
     let left = options.count ?? Number.POSITIVE_INFINITY;
@@ -254,8 +294,14 @@ async function watch(kind: Kind, filter: Filter, format: Format, options: Option
     groups: kind.groups,
     format,
     wanted: (event) => concerns(kind, event) && filter.matches(event),
-    async first(out, signal, where) {
-      listed = await list(kind, filter, format, out, { netns, where, signal });
+    async first(out, signal, origins) {
+      const print = printer(kind, format, out, options);
+      for (const { label, netns: where } of origins) {
+        const known = options.allNetns ? label : undefined;
+        listed += await list(kind, filter, format, out, print, { label: known, where, signal });
+      }
+      print.end();
+      await out.ready(signal);
     },
     caughtUp: (out) => synced(kind, listed, format, out, netns, now()),
   });

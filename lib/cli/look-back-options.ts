@@ -15,6 +15,8 @@ export interface SpanOptions {
 export interface LookBackOptions extends SpanOptions {
   readonly recording?: string;
   readonly netns?: string;
+  readonly allNetns?: true;
+  readonly until?: number;
 }
 
 /** Adds `--from` and `--to`. */
@@ -31,10 +33,16 @@ export const addLookBackOptions = (command: Command): Command =>
       .option('--at <time>', 'in it: what was at this time (default: at its end)'),
   ).addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`);
 
-/** A usage error if a time is given without a recording, or both a moment and a span. */
+/** A usage error for options that do not go together. */
 export function checkLookBack(options: LookBackOptions, command: Command): void {
-  const { recording, at, from, to } = options;
+  const { recording, at, from, to, allNetns, until } = options;
   const given = at ? '--at' : from ? '--from' : to ? '--to' : undefined;
   if (recording === undefined && given) command.error(`error: '${given}' needs '--recording'`);
+  if (recording !== undefined && allNetns) {
+    command.error("error: '--all-netns' does not work with '--recording': use '--netns'");
+  }
+  if (recording !== undefined && until !== undefined) {
+    command.error("error: '--until' does not work with '--recording': use '--to'");
+  }
   if (at && (from || to)) command.error("error: '--at' cannot be used with '--from' or '--to'");
 }

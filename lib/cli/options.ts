@@ -10,6 +10,7 @@ import { filterHelp } from '../monitor/filter-keys.ts';
 // Every subcommand that decodes messages uses some of these options.
 import '../monitor/trace.ts';
 import type { WatchOptions } from './events/event-streams.ts';
+import { moment } from './moment.ts';
 import type { Colors } from './terminal/colors.ts';
 
 /** Options for the output format. */
@@ -30,6 +31,8 @@ export interface Format {
 /** Options for a stream of events. */
 export interface FollowOptions {
   readonly count?: number;
+  /** Milliseconds since 1970. */
+  readonly until?: number;
   readonly buffer: number;
 }
 
@@ -73,6 +76,24 @@ export function addOutputOptions(command: Command): Command {
   );
 }
 
+/** Adds `--count`, which is also `-n`. */
+export function addCountOption(command: Command, what: string): Command {
+  const number = whole(2 ** 53);
+  return command
+    .option('-c, --count <number>', `stop after this many ${what}; also -n`, number)
+    .addOption(new Option('-n <number>').argParser(number).hideHelp())
+    .on('option:n', (text: string) => {
+      command.setOptionValueWithSource('count', number(text), 'cli');
+    });
+}
+
+/** For `--since` where nothing is kept. */
+function notKept(): never {
+  throw new InvalidArgumentError(
+    'The kernel keeps no past events: `replay --since` reads a capture, and `serve` keeps an hour.',
+  );
+}
+
 /** Parses a size in bytes: 65536, 64KiB, 64MiB, 1GiB. */
 export function size(text: string): number {
   const [, digits = '', unit = ''] = /^(\d{1,9})(?:([KMG])i?B?)?$/.exec(text) ?? [];
@@ -85,10 +106,16 @@ export function size(text: string): number {
 export const addBufferOption = (command: Command): Command =>
   command.option('--buffer <MiB>', 'receive buffer to request', whole(1023), 64);
 
-/** Adds `--count` and `--buffer`. */
+/** Adds `--count`, `--until` and `--buffer`. */
 export const addFollowOptions = (command: Command): Command =>
   addBufferOption(
-    command.option('-c, --count <number>', 'stop after this many events', whole(2 ** 53)),
+    addCountOption(command, 'events')
+      .option(
+        '--until <time>',
+        'stop at this time: 03:12, 2026-11-29T03:12; 5m: in 5 minutes',
+        moment(1),
+      )
+      .addOption(new Option('--since <time>').argParser(notKept).hideHelp()),
   );
 
 /** Adds `--netns`, `--all-netns` and `--who`. */

@@ -33,7 +33,8 @@ import { EXIT } from './exit.ts';
 import { formatJson, type RecordingNotice } from './json.ts';
 import { LookBack } from './look-back.ts';
 import { eventsIn } from './look-back-events.ts';
-import { FILTER_HELP, filterOf } from './options.ts';
+import { moment } from './moment.ts';
+import { addCountOption, FILTER_HELP, filterOf } from './options.ts';
 import { formatNotice, noticeOf } from './recording-notice.ts';
 import { endWhenUnread } from './terminal/output.ts';
 import { IPROUTE2_VERSION, Iproute2Format } from './text/iproute2.ts';
@@ -46,6 +47,10 @@ interface Options {
   json?: true;
   showKeys?: boolean;
   color: 'auto' | 'always' | 'never';
+  count?: number;
+  /** Milliseconds since 1970. */
+  since?: number;
+  until?: number;
   at?: string;
   from?: string;
   to?: string;
@@ -59,7 +64,7 @@ const CHUNK = 2 ** 16;
 const FILE_CHUNK = 2 ** 18;
 
 export function replayCommand(): Command {
-  return new Command('replay')
+  return addCountOption(new Command('replay'), 'messages')
     .description(
       'Prints the events of a recording of `record`, or the messages of another FILE: concatenated\n' +
         'netlink messages, as `ip xfrm monitor file` reads them, or a capture of an nlmon device\n' +
@@ -85,6 +90,12 @@ export function replayCommand(): Command {
         .choices(['auto', 'always', 'never'])
         .default('auto'),
     )
+    .option(
+      '--since <time>',
+      'not what is before this time: 03:12, 2026-11-29T03:12; 5m: 5 minutes ago',
+      moment(-1),
+    )
+    .option('--until <time>', 'not what is after this time', moment(-1))
     .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2')
     .option('--at <time>', 'of a recording: five seconds before and after this time')
     .option('--from <time>', 'of a recording: begin at this time')
@@ -133,6 +144,8 @@ type Items = Iterable<Recorded | RecordingRecord>;
 async function replay(file: string, filter: Filter, options: Options): Promise<number> {
   endWhenUnread();
   const print = printer(options);
+  const isMeant = between(options);
+  let left = options.count ?? Number.POSITIVE_INFINITY;
   let wrong = 0;
   let text = '';
   const flush = async () => {
@@ -144,6 +157,7 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
   };
   const show = async (some: Items) => {
     for (const item of some) {
+      if (!isMeant(item)) continue;
       for (const decoded of decodeItem(item, options)) {
         const { message } = decoded;
         if (message.kind === 'recording') {
@@ -153,8 +167,10 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
           if (!filter.matches(message)) continue;
         }
         text += print(decoded);
+        if (--left === 0) break;
         if (text.length >= CHUNK) await flush();
       }
+      if (left === 0) break;
     }
     // The next bytes may take a long time to arrive.
     await flush();
@@ -162,7 +178,7 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
   try {
     const recording = recordingAt(file, options);
     if (recording) await show(recording);
-    else await readStream(file, options, show);
+    else await readStream(file, options, show, () => left === 0);
   } catch (error) {
     if (error instanceof RecordingError && !error.message.startsWith(file)) {
       error.message = `${file}: ${error.message}`;
@@ -202,7 +218,12 @@ function* within(
 }
 
 /** Reads a stream of any format, chunk by chunk. */
-async function readStream(file: string, options: Options, show: (some: Items) => Promise<void>) {
+async function readStream(
+  file: string,
+  options: Options,
+  show: (some: Items) => Promise<void>,
+  isEnough: () => boolean,
+) {
   const input = open(file);
   let reader: CaptureReader | RecordReader | undefined;
   let begin = new Uint8Array(0);
@@ -214,12 +235,14 @@ async function readStream(file: string, options: Options, show: (some: Items) =>
   };
   try {
     for await (const chunk of input) {
+      if (isEnough()) return;
       if (reader) await show(reader.push(chunk));
       else {
         begin = new Uint8Array(Buffer.concat([begin, chunk]));
         if (begin.length >= MAGIC.length) await decide();
       }
     }
+    if (isEnough()) return;
     if (reader === undefined) await decide();
     if (reader) await show((reader as RecordReader).end());
   } finally {
@@ -252,6 +275,20 @@ function* decodeItem(item: Recorded | RecordingRecord, options: Options): Genera
   if (notice) yield { message: notice, length: 0 };
   for (const message of eventsIn(item, false))
     yield { message: message as OverrunEvent, length: 0 };
+}
+
+/** Whether something was recorded between two times. @throws RecordingError if it has no time */
+function between({ since, until }: Options): (item: Recorded | RecordingRecord) => boolean {
+  if (since === undefined && until === undefined) return () => true;
+  return (item) => {
+    const wall = 'kind' in item ? item.time.wall : item.wall;
+    if (wall === undefined) {
+      throw new RecordingError(
+        'it has no times: --since and --until need a recording, or a capture (pcap, pcapng)',
+      );
+    }
+    return wall >= (since ?? wall) && wall <= (until ?? wall);
+  };
 }
 
 /** A decoded message and its nlmsg_len; 0 if it is malformed. */

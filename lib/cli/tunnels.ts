@@ -7,7 +7,9 @@ import { Command } from 'commander';
 import { changeJson } from '../json/tunnel.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { onAbort } from '../socket/abort.ts';
+import type { TunnelNamespaceChange } from '../tunnel/multi-namespace-tunnel-monitor.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { TunnelChange, TunnelsSynced } from '../tunnel/tunnel-changes.ts';
 import {
   CHANGE_HELP,
   isTunnelEvent,
@@ -21,9 +23,15 @@ import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
 import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import {
+  addNamespaceOptions,
+  emptyRecording,
+  emptyText,
+  formatNamespaceChange,
+  type NamespaceOptions,
+} from './namespaces.ts';
+import {
   addFollowOptions,
   addFormatOptions,
-  addNamespaceOption,
   type FollowOptions,
   type Format,
   formatOf,
@@ -31,9 +39,10 @@ import {
 } from './options.ts';
 import { endWhenUnread, LineOutput, noteEmpty } from './terminal/output.ts';
 import { formatTunnelChange } from './tunnels/change-text.ts';
+import { EveryNamespace } from './tunnels/everywhere.ts';
 import { showTunnels } from './tunnels/live.ts';
 import { openTunnels } from './tunnels/open.ts';
-import { printSynced, printTunnels } from './tunnels/print-tunnels.ts';
+import { listOf, printSynced, printTunnels, type TunnelList } from './tunnels/print-tunnels.ts';
 import {
   addDetailsOption,
   addTunnelOptions,
@@ -45,10 +54,9 @@ import {
   tunnelFilterOf,
 } from './tunnels/tunnel-options.ts';
 
-interface Options extends OutputOptions, FollowOptions, TunnelOptions {
+interface Options extends OutputOptions, FollowOptions, TunnelOptions, NamespaceOptions {
   readonly watch?: true;
   readonly apart?: true;
-  readonly netns?: string;
   readonly refresh?: number;
 }
 
@@ -71,7 +79,7 @@ export function tunnelsCommand(): Command {
     .option('--apart', 'also show each reqid of tunnels that have several')
     .option('--refresh <duration>', 'with --watch: how often to read the counters', duration);
   addDetailsOption(command, 'with --watch in a pipe');
-  addNamespaceOption(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
+  addNamespaceOptions(addTunnelOptions(addFollowOptions(addFormatOptions(command))));
   addLookBackOptions(command);
   return command
     .addHelpText('after', TUNNEL_FILTER_HELP)
@@ -85,13 +93,16 @@ export function tunnelsCommand(): Command {
         await lookBack(options.recording, words, options, format, command);
         return;
       }
-      const { watch, count, refresh, buffer } = options;
+      const { watch, count, until, refresh, buffer } = options;
       const live = watch === true && isScreen(format);
       const scope = watch && !live ? 'changes' : 'tunnels';
       const filter = tunnelFilterOf(words, scope, command, options.details);
       if (!watch && refresh !== undefined) command.error("error: '--refresh' needs '--watch'");
       if (count !== undefined && (!watch || live)) {
         command.error("error: '--count' needs '--watch' in a pipe, or with '--json'");
+      }
+      if (until !== undefined && (!watch || live)) {
+        command.error("error: '--until' needs '--watch' in a pipe, or with '--json'");
       }
       if (options.details && (!watch || live)) {
         command.error("error: '--details' needs '--watch' in a pipe, or with '--json'");
@@ -104,9 +115,13 @@ export function tunnelsCommand(): Command {
         ...(refreshInterval === undefined ? {} : { refreshInterval }),
       };
       endWhenUnread();
-      if (live) await showTunnels(monitor, filter, format.colors);
+      const isEverywhere = options.allNetns === true;
+      if (live) await showTunnels(monitor, filter, format.colors, isEverywhere);
       else if (watch) await followTunnels(monitor, filter, format, options);
-      else await listTunnels(monitor, filter, format, words.length > 0);
+      else {
+        const count = await listTunnels(monitor, filter, format, isEverywhere);
+        if (count === 0 && !format.json) noteEmpty(emptyText('tunnels', words.length > 0, options));
+      }
     });
 }
 
@@ -140,9 +155,11 @@ async function lookBack(
   const { snapshot, time } = tunnels;
   const wanted = (one: Tunnel) => filter.matches(one);
   if (!isSpan) {
-    const listed = printTunnels(snapshot, wanted, format, out, undefined, time);
+    const listed = printTunnels(listOf(snapshot), wanted, format, out, time);
     await out.ready();
-    if (listed === 0 && !format.json) noteEmpty('tunnels', words.length > 0);
+    if (listed === 0 && !format.json) {
+      noteEmpty(emptyRecording('tunnels', words.length > 0));
+    }
   } else {
     printSynced(snapshot, wanted, format, out, undefined, time);
     const summary = new Summary();
@@ -179,42 +196,68 @@ async function listTunnels(
   options: TunnelMonitorOptions,
   filter: TunnelFilter,
   format: Format,
-  isFiltered: boolean,
-) {
+  isEverywhere: boolean,
+): Promise<number> {
   const out = new LineOutput();
-  await using monitor = await TunnelMonitor.open({ ...options, refreshInterval: 0 });
-  const count = printTunnels(monitor.snapshot(), (one) => filter.matches(one), format, out);
+  const once = { ...options, refreshInterval: 0 };
+  const print = (list: TunnelList) => printTunnels(list, (one) => filter.matches(one), format, out);
+  let count = 0;
+  if (isEverywhere) {
+    await using every = await EveryNamespace.open(once);
+    if (every) count = print(every.list());
+  } else {
+    await using monitor = await TunnelMonitor.open(once);
+    count = print(listOf(monitor.snapshot()));
+  }
   await out.ready();
-  if (count === 0 && !format.json) noteEmpty('tunnels', isFiltered);
+  return count;
 }
+
+async function* noChanges(): AsyncGenerator<never> {}
 
 /** Lists tunnels, prints synced, then changes, until a signal or the requested count. */
 async function followTunnels(
   options: TunnelMonitorOptions,
   filter: TunnelFilter,
   format: Format,
-  { count }: FollowOptions,
+  { count, until, allNetns }: FollowOptions & NamespaceOptions,
 ): Promise<void> {
   const { json, colors } = format;
-  const ended = endedBySignal();
+  const ended = endedBySignal(until);
   const out = new LineOutput();
   const summary = new Summary();
   const wanted = (one: Tunnel) => filter.matches(one);
   let left = count ?? Number.POSITIVE_INFINITY;
-  await using monitor = await openTunnels(options, ended.signal);
-  const where = options.netns === undefined ? '' : ` in ${options.netns}`;
+  await using every = allNetns ? await EveryNamespace.open(options, ended.signal) : undefined;
+  await using one = allNetns ? undefined : await openTunnels(options, ended.signal);
+  const monitor = every?.monitors ?? one;
+  const where = allNetns
+    ? ' in all namespaces'
+    : options.netns === undefined
+      ? ''
+      : ` in ${options.netns}`;
   if (monitor) process.stderr.write(`listening to tunnels${where}\n`);
   // Ends the loop after its pending changes.
   onAbort(ended.signal, () => void monitor?.close());
-  for await (const change of monitor ?? []) {
+  const changes: AsyncIterable<TunnelChange | TunnelsSynced | TunnelNamespaceChange> =
+    monitor ?? noChanges();
+  for await (const change of changes) {
     if (ended.signal.aborted) break;
+    const label = every && 'label' in change ? every.shown(change.label) : undefined;
     if (change.kind === 'synced') {
-      printSynced(change.snapshot, wanted, format, out);
+      printSynced(change.snapshot, wanted, format, out, label);
+    } else if (change.kind === 'closed') {
+      out.line(formatNamespaceChange(label ?? null, 'removed', change.error as Error, format));
     } else {
       // Counters were read, and everything was consistent.
       if (change.kind === 'refreshed' || !filter.matchesChange(change)) continue;
       summary.addChange(change);
-      out.line(json ? formatJson(changeJson(change), false) : formatTunnelChange(change, colors));
+      const netns = label === undefined ? {} : { netns: label };
+      out.line(
+        json
+          ? formatJson(changeJson(change), false, netns)
+          : formatTunnelChange(change, colors, label),
+      );
       if (isTunnelEvent(change) && --left === 0) break;
     }
     if (process.stdout.writableNeedDrain) await out.ready(ended.signal).catch(() => {});

@@ -72,6 +72,7 @@ export const selects = (selector: XfrmSelector, packet: Packet): boolean =>
 function differencesOf(policy: XfrmPolicy, packet: Packet): PolicyDifference[] {
   const { selector, mark, ifId = 0 } = policy;
   const found = selectorDifferences(selector, packet);
+  if (found.length > 1) return found;
   if (mark && ((packet.mark & mark.mask) ^ mark.value) !== 0) found.push('mark');
   if (ifId !== packet.ifId) found.push('if_id');
   return found;

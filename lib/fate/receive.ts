@@ -8,11 +8,24 @@ import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
 import type { PolicyTemplate } from '../xfrm/types.ts';
 import type { Packet } from './flow.ts';
-import { lookUpPolicy, selects } from './policy-lookup.ts';
+import { lookUpPolicy, type PolicyLookup, selects } from './policy-lookup.ts';
 import { demandsFor, differencesIn, isNear, isPast, type NearSa } from './sa-lookup.ts';
 import { doubtOf } from './send.ts';
 import type { Tables } from './tables.ts';
 import type { Acceptance, Arrival, Counter, Receiving } from './verdict.ts';
+
+/** The policy that catches a packet with a mark. */
+type ByMark = (mark: number) => PolicyLookup;
+
+/** Looks each mark up once: a host may have thousands of SAs and policies. */
+function byMark(tables: Tables, dir: 'in' | 'fwd', packet: Packet): ByMark {
+  const found = new Map<number, PolicyLookup>();
+  return (mark) => {
+    const known = found.get(mark) ?? lookUpPolicy(tables, dir, { ...packet, mark });
+    found.set(mark, known);
+    return known;
+  };
+}
 
 /** A packet that came through SAs, the outermost first, or in clear. */
 export function arrive(
@@ -20,6 +33,7 @@ export function arrive(
   dir: 'in' | 'fwd',
   packet: Packet,
   through: readonly XfrmState[],
+  look: ByMark = byMark(tables, dir, packet),
 ): Arrival {
   let { mark } = packet;
   const ended = (
@@ -56,7 +70,7 @@ export function arrive(
     const because = `the selector of the SA ${formatSpi(wrong.spi)} does not include it`;
     return ended('dropped', because, 'XfrmInStateMismatch');
   }
-  const lookup = lookUpPolicy(tables, dir, inner);
+  const lookup = look(mark);
   policy = lookup.policy;
   if (lookup.rival) doubts.push(doubtOf(lookup.rival));
   const tunnels = through.some(({ mode }) => mode !== 'transport');
@@ -119,6 +133,8 @@ function fitting(
 }
 
 const MOST = 5;
+/** How many ways in which a packet may arrive are told. */
+const MOST_WAYS = 20;
 
 /**
  * A packet that arrives, in whichever way this host accepts it: through the SAs that the policy
@@ -131,8 +147,9 @@ export function receive(
   given?: readonly XfrmState[],
 ): Receiving {
   const stage = dir === 'in' ? 'receive' : 'forward';
-  const arrivals = (given ? [given] : waysFor(tables, dir, packet)).map((through) =>
-    arrive(tables, dir, packet, through),
+  const look = byMark(tables, dir, packet);
+  const arrivals = (given ? [given] : waysFor(tables, packet, look)).map((through) =>
+    arrive(tables, dir, packet, through, look),
   );
   const passed = arrivals.filter(({ outcome }) => outcome !== 'dropped');
   const dropped = arrivals.filter(({ outcome }) => outcome === 'dropped');
@@ -142,9 +159,9 @@ export function receive(
   const asks = (inClear?.policy?.templates ?? []).length > 0;
   const best = (asks ? protectedOnes[0] : undefined) ?? inClear ?? protectedOnes[0];
   const likeliest = best ?? dropped.find(({ through }) => through.length > 0) ?? dropped[0];
-  const others = [...passed, ...dropped].filter((one) => one !== likeliest);
+  const others = [...passed, ...dropped].filter((one) => one !== likeliest).slice(0, MOST_WAYS);
   const mark = likeliest?.mark ?? packet.mark;
-  const lookup = lookUpPolicy(tables, dir, { ...packet, mark });
+  const lookup = look(mark);
   const { policy } = lookup;
   const templates =
     policy?.action === 'allow' ? acceptances(tables, policy, packet, likeliest?.through ?? []) : [];
@@ -187,7 +204,7 @@ function acceptances(
 }
 
 /** The ways in which a packet may arrive: in clear, through one SA, and as a policy asks. */
-function waysFor(tables: Tables, dir: 'in' | 'fwd', packet: Packet): (readonly XfrmState[])[] {
+function waysFor(tables: Tables, packet: Packet, look: ByMark): (readonly XfrmState[])[] {
   const { states, isLocal } = tables;
   const inbound = states.filter(
     (sa) =>
@@ -202,7 +219,7 @@ function waysFor(tables: Tables, dir: 'in' | 'fwd', packet: Packet): (readonly X
   for (const sa of inbound) ways.push([sa]);
   const marks = new Set([packet.mark, ...inbound.map((sa) => markAfter(sa, packet.mark))]);
   for (const mark of marks) {
-    const { policy } = lookUpPolicy(tables, dir, { ...packet, mark });
+    const { policy } = look(mark);
     const bundle = policy && bundleFor(policy, packet, inbound);
     if (bundle && bundle.length > 1) ways.push(bundle);
   }

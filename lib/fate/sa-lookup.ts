@@ -83,7 +83,8 @@ function differencesOut(
   if (template.spi !== 0 && sa.spi !== template.spi) found.push('SPI');
   if (!holdsMark(sa.mark, policy.mark)) found.push('mark');
   if ((sa.ifId ?? 0) !== (policy.ifId ?? 0)) found.push('if_id');
-  if (!selects(sa.selector, packet)) found.push('selector');
+  // Not worth the time for an SA that is for something else.
+  if (found.length <= NEAR && !selects(sa.selector, packet)) found.push('selector');
   return found;
 }
 
@@ -153,7 +154,7 @@ export function resolve(
   const [next] = others;
   if (sa && next && states.length > SURE && preference(sa, next, now) === 0) rivals.push(next);
   const [best] = exact;
-  const sooner = open.find((one) => best && preference(one, best, now) <= 0);
+  const sooner = open.find((one) => (best ? preference(one, best, now) <= 0 : isAcquiring));
   if (sooner) rivals.push(sooner);
   near.sort((a, b) => a.but.length - b.but.length);
   return { demand, sa, others, isAcquiring, isTaken, rivals, near: near.slice(0, MOST) };

@@ -31,6 +31,7 @@ export function send(tables: Tables, packet: Packet): Sending {
   if (policy.action === 'block') return ended('dropped', 'the policy blocks', 'XfrmOutPolBlock');
   const demands = demandsFor(policy, packet, tables.sourceFor);
   if (demands.length === 0) return ended('clear', 'the policy allows it without IPsec');
+  const chosen: XfrmState[] = [];
   for (const demand of demands) {
     const found = resolve(tables, demand, policy, packet);
     templates.push(found);
@@ -38,13 +39,14 @@ export function send(tables: Tables, packet: Packet): Sending {
     doubts.push(...rivals.map(doubtOfSa));
     const failure = sa ? wrongWay(sa) : missing(found);
     if (failure) return ended('dropped', ...failure);
-    if (sa) through.push(sa);
+    if (sa) chosen.push(sa);
   }
-  if (through.length === 0) return ended('clear', 'its templates are optional, and have no SA');
+  if (chosen.length === 0) return ended('clear', 'its templates are optional, and have no SA');
   // They are applied from the innermost on.
-  for (const sa of through) {
+  for (const sa of chosen) {
     const failure = exhausted(sa, tables.now);
     if (failure) return ended('dropped', ...failure);
+    through.push(sa);
   }
   const names = through.map(({ proto, spi }) => `${proto} ${formatSpi(spi)}`);
   return ended('protected', `in ${names.join(', in ')}`);

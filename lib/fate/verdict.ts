@@ -28,7 +28,7 @@ export interface Sending extends Judged {
   readonly lookup: PolicyLookup;
   /** One for each template, in their order: the innermost first. */
   readonly templates: readonly Resolution[];
-  /** What carries it, the innermost first. */
+  /** The SAs that it passes, the innermost first: if it is dropped, those before. */
   readonly through: readonly XfrmState[];
 }
 

@@ -123,10 +123,52 @@ test('on a terminal there is a table, coloured, with durations', () => {
   );
   assert.match(rows[1] ?? '', /^192\.0\.2\.10 {2}192\.0\.2\.2 {4}esp/);
   assert.equal(JSON.parse(terminal('state --json spi=0x1001')).state.spi, 0x1001);
-  assert.match(terminal('state spi=7'), /\nno SAs match the filter\n$/);
+  assert.match(
+    terminal('state spi=7'),
+    /\nno SAs match the filter in this network namespace\n\(without filters: .*--all-netns: .*\)\n$/,
+  );
   ip('xfrm', 'state', 'flush');
-  assert.match(terminal('state'), /\nno SAs in this network namespace\n$/);
-  assert.match(terminal('tunnels'), /\nno tunnels in this network namespace\n$/);
+  const look = '--all-netns: other namespaces; netlink-xfrm doctor: whether IPsec works here';
+  for (const [command, what] of [
+    ['state', 'SAs'],
+    ['policy', 'policies'],
+    ['tunnels', 'tunnels'],
+  ] as const) {
+    const shown = terminal(command).split('\n').slice(1, 3);
+    assert.deepEqual(shown, [`no ${what} in this network namespace`, `(${look})`]);
+  }
+  // A pipe gets nothing.
+  assert.deepEqual(run('state'), { status: 0, stdout: '', stderr: '' });
+});
+
+test('lists fit a terminal of 80 columns, and nothing of them is cut', () => {
+  const long = '2001:db8:1111:2222:3333:4444:5555:6666';
+  const peer = '2001:db8:7777:8888:9999:aaaa:bbbb:cccc';
+  policy(
+    'add',
+    `src 2001:db8:1::/64 dst 2001:db8:2::/64 dir out mark 1 if_id 5 tmpl src ${long} dst ${peer} proto esp reqid 4 mode tunnel`,
+  );
+  larval(`src ${long} dst ${peer}`, 0x1003);
+  const expected = `--expect a-name-that-is-long-enough-for-two-lines=${peer}`;
+  for (const command of ['state', 'policy', 'tunnels', `tunnels ${expected}`]) {
+    const line = `stty cols 80; ${process.execPath} ${program} ${command} --color never`;
+    const { stdout, status } = spawnSync('script', ['-qec', line, '/dev/null'], {
+      encoding: 'utf8',
+      env: { ...env, TERM: 'xterm' },
+    });
+    assert.equal(status, 0, stdout);
+    const lines = stdout.replaceAll('\r', '').trimEnd().split('\n');
+    assert.deepEqual(
+      lines.filter((one) => one.length > 80),
+      [],
+    );
+    const all = lines.join(' ').replace(/\s+/g, ' ');
+    for (const part of [long, peer, ...(command.includes('name') ? ['for-two-lines'] : [])]) {
+      assert(all.includes(part), `${command}: ${stdout}`);
+    }
+  }
+  ip('xfrm', 'state', 'flush');
+  policy('flush', '');
 });
 
 test('--watch lists, prints synced, and follows', async () => {

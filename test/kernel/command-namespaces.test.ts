@@ -293,3 +293,75 @@ test('invalid usage is reported', () => {
     assert.match(stderr, message);
   }
 });
+
+/** What the command prints in a namespace with two others, `red` and `blue`, of which `own` is another name. */
+function everywhere(...commands: string[]): string[] {
+  const named = (name: string, dir: string) =>
+    `ip netns add ${name} && ip -n ${name} ${add.replace('dir out', `dir ${dir}`)}`;
+  const script = [
+    'mount -t tmpfs tmpfs /run',
+    named('red', 'in'),
+    named('blue', 'fwd'),
+    `ip netns attach own $$ && ip ${add}`,
+    ...commands.map((one) => `echo; ${process.execPath} ${program} ${one} || exit 1`),
+  ].join('\n');
+  const { stdout, stderr, status } = spawnSync(
+    'unshare',
+    ['--mount', '--net', 'sh', '-e', '-c', script],
+    {
+      env,
+      encoding: 'utf8',
+    },
+  );
+  assert.equal(status, 0, stderr);
+  return stdout.split(/^\n/m).slice(1);
+}
+
+test('--all-netns lists SAs, policies and tunnels of this namespace and of named ones, once each', () => {
+  const policies = (label: string, dir: string) =>
+    `${label} ${dir} 10.0.0.0/24 > 10.1.0.0/24 allow priority 0 index`;
+  const [states, lines = '', filtered = '', json = '', watched = '', tunnels = ''] = everywhere(
+    'state --all-netns',
+    'policy --all-netns',
+    'policy --all-netns dir=in',
+    'policy --all-netns --json',
+    'policy --all-netns --watch --until 1s 2>&1',
+    'tunnels --all-netns --expect paris=203.0.113.1',
+  );
+  assert.equal(states, '');
+  const expected = [policies('(own)', 'out'), policies('blue', 'fwd'), policies('red', 'in')];
+  const heads = (text: string) =>
+    text.split('\n').flatMap((line) => (line === '' ? [] : [line.replace(/ \d+$/, '')]));
+  assert.deepEqual(heads(lines), expected);
+  assert.deepEqual(heads(filtered), expected.slice(2));
+  const records = json.trimEnd().split('\n');
+  assert.deepEqual(records.map(checkLine), ['policy', 'policy', 'policy']);
+  assert.deepEqual(
+    records.map((line) => JSON.parse(line).netns),
+    [null, 'blue', 'red'],
+  );
+  const [listening = '', ...followed] = heads(watched);
+  assert.match(listening, /^listening to policy expire migrate in \(own\) blue red /);
+  assert.deepEqual(followed.slice(0, 3).sort(), [...expected].sort());
+  assert.match(followed[3] ?? '', /^\S+ synced {4}3 policies listed$/);
+  assert.equal(followed[4], '0 events, nothing lost');
+  // It is missing in three namespaces, and is listed once.
+  assert.match(tunnels, /^\(own\) down paris any > 203\.0\.113\.1 .*\n$/);
+});
+
+test('--until ends a stream by itself; --since and -n', () => {
+  const [summary = '', tunnels = ''] = everywhere(
+    'monitor --until 100ms 2>&1',
+    'tunnels --watch --until 3s 2>&1',
+  );
+  assert.match(summary, /^listening to .*\n0 events, nothing lost\n$/);
+  assert.match(tunnels, /\n?0 events, nothing lost\n$/);
+  const { status, stderr } = run('monitor', '--since', '5m');
+  assert.equal(status, 2);
+  assert.match(
+    stderr,
+    /'--since <time>' argument '5m' is invalid\. The kernel keeps no past events/,
+  );
+  assert.match(run('state', '-n', '3').stderr, /'--count' needs '--watch'/);
+  assert.match(run('state', '--until', '3m').stderr, /'--until' needs '--watch'/);
+});

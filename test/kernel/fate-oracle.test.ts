@@ -175,10 +175,10 @@ function foretell(sent: Sent, tables: Record<Side, Tables>, tally: Tally): [bool
     if (come.outcome === 'dropped') return dropped('left', come.counters, come.because);
   }
   const sending = certain(send(tables.left, packet));
+  for (const sa of sending.through) tally.add(nameOf('left', sa));
   if (sending.outcome === 'dropped') return dropped('left', sending.counters, sending.because);
   words.push(`left: ${sending.outcome}, ${sending.because}`);
   const through: XfrmState[] = [];
-  for (const sa of sending.through) tally.add(nameOf('left', sa));
   const outermost = sending.through.at(-1);
   tally.add(
     outermost

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { moment } from '../../lib/cli/moment.ts';
 import { SUBCOMMANDS, wholeProgram } from '../../lib/cli/subcommands.ts';
 import { fitHelp } from '../../lib/cli/text/help.ts';
 import { manualPage } from '../../tools/manual.ts';
@@ -126,7 +127,8 @@ test('the scripts for the shells and the manual page have all commands and optio
   for (const command of program.commands) {
     const name = command.name();
     assert.match(page, new RegExp(`^\\.SS ${name}$`, 'm'));
-    for (const { long } of command.options) {
+    for (const { long, hidden } of command.options) {
+      if (hidden) continue;
       const option = long?.slice(2) ?? '';
       assert(page.includes(`\\fB${long?.replaceAll('-', '\\-')}\\fR`), `${name} ${long}`);
       for (const script of scripts) assert(script.includes(option), `${name} ${long}`);
@@ -137,5 +139,21 @@ test('the scripts for the shells and the manual page have all commands and optio
   for (const line of page.split('\n')) {
     assert(!/^[.']/.test(line) || REQUESTS.test(line), line);
     assert.match(line, /^[ -~]*$/);
+  }
+});
+
+test('times are written as people do', () => {
+  const now = Date.parse('2026-11-29T10:00:00Z');
+  const parse = (text: string, direction: 1 | -1 = -1) => moment(direction)(text, undefined, now);
+  assert.equal(parse('5m'), now - 300_000);
+  assert.equal(parse('90s', 1), now + 90_000);
+  assert.equal(parse('2026-11-29T03:12:00Z'), Date.UTC(2026, 10, 29, 3, 12));
+  assert.equal(parse('2026-11-29 03:12:00.5+01:00'), Date.UTC(2026, 10, 29, 2, 12, 0, 500));
+  // Local times.
+  assert.equal(parse('2026-11-29'), new Date(2026, 10, 29).getTime());
+  assert.equal(parse('3:12'), new Date(now).setHours(3, 12, 0, 0));
+  assert.equal(parse('23:12:01'), new Date(now).setHours(23, 12, 1, 0));
+  for (const text of ['', 'x', '24:00', '3:60', '2026-13-01', '2026-11-29T', '-5m', '1e9']) {
+    assert.throws(() => parse(text), /It must be a time: 2026-/, text);
   }
 });

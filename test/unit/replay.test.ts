@@ -73,6 +73,31 @@ test('captures of an nlmon device have a time, and other protocols in them', () 
   }
 });
 
+test('a part of a capture: --since, --until and -n', () => {
+  const packets = Array.from({ length: 4 }, () => cooked(6, capture('uml-6.1/flushsa.event0')));
+  const times = (...args: string[]) =>
+    replay(pcap(packets), ...args).lines.map((line) => line.slice(0, 8));
+  const [first, second, third, fourth] = times();
+  assert.equal(first, '13:46:40');
+  const day = '1970-01-12';
+  assert.deepEqual(times('--since', `${day}T13:46:41Z`), [second, third, fourth]);
+  assert.deepEqual(times('--until', `${day} 13:46:42`), [first, second]);
+  assert.deepEqual(times('--since', `${day} 13:46:41`, '--until', `${day} 13:46:43`), [
+    second,
+    third,
+  ]);
+  assert.deepEqual(times('--since', '5m'), []);
+  assert.deepEqual(times('-n', '2'), [first, second]);
+  assert.deepEqual(times('--count', '1', '--since', `${day}T13:46:42Z`), [third]);
+  const plain = replay(capture(NEWSA), '--since', '5m');
+  assert.equal(plain.status, 1);
+  assert.match(
+    plain.stderr,
+    /recording: it has no times: --since and --until need a recording, or a capture/,
+  );
+  assert.equal(replay(capture(NEWSA), '--until', '25:00').status, 2);
+});
+
 test('keys are shown only on request', () => {
   for (const format of ['text', 'json', 'iproute2']) {
     const { lines } = replay(capture(NEWSA), '-o', format);

@@ -43,9 +43,55 @@ test('numbers of bytes have one decimal', () => {
   for (const [bytes, text] of cases) assert.equal(formatBytes(bytes), text);
 });
 
+const plain = (text: string) => text;
+const tableOf = (heads: readonly string[], write: (line: string) => void) =>
+  new Table(
+    heads.map((heading) => [heading, '']),
+    plain,
+    write,
+  );
+
+test('where a terminal is too narrow for a row, its last cells are below it, and nothing is cut', () => {
+  const rows = [
+    ['esp', '192.0.2.1', '7', 'rfc4106(gcm(aes))/160', 'flag esn, rekey in 5m, expires in 10m'],
+    ['ah', '2001:db8::1', '-', '-', ''],
+  ];
+  const shown = (columns: number) => {
+    const lines: string[] = [];
+    const heads = [
+      ['PROTO', ''],
+      ['SOURCE', 'from '],
+      ['REQID', 'reqid '],
+      ['ALGORITHMS', ''],
+      ['MORE', ''],
+    ] as const;
+    const table = new Table(heads, plain, (line) => lines.push(line), columns);
+    for (const row of rows) table.row(row);
+    table.flush();
+    return lines;
+  };
+  assert.equal(shown(90).length, 3);
+  assert.deepEqual(shown(60), [
+    'PROTO  SOURCE       REQID  ALGORITHMS',
+    'esp    192.0.2.1    7      rfc4106(gcm(aes))/160',
+    '    flag esn, rekey in 5m, expires in 10m',
+    'ah     2001:db8::1  -      -',
+  ]);
+  assert.deepEqual(shown(40), [
+    'PROTO  SOURCE       REQID',
+    'esp    192.0.2.1    7',
+    '    rfc4106(gcm(aes))/160, flag esn,',
+    '    rekey in 5m, expires in 10m',
+    'ah     2001:db8::1  -',
+  ]);
+  for (const line of shown(40)) assert(line.length <= 40, line);
+  assert.deepEqual(shown(12).slice(0, 2), ['PROTO', 'esp']);
+  assert.equal(shown(12).at(-1), '    from 2001:db8::1');
+});
+
 test('a table is aligned, page by page, and colours take no room', () => {
   const lines: string[] = [];
-  const table = new Table(['A', 'LONG', 'C'], (line) => lines.push(line));
+  const table = tableOf(['A', 'LONG', 'C'], (line) => lines.push(line));
   const red = pc.createColors(true).red('x');
   table.row([red, '1', 'end']);
   table.row(['wide', '22222', '']);
@@ -73,7 +119,7 @@ test('a table is aligned where characters are wide, or take no room', () => {
     assert.equal(width(text), columns, JSON.stringify(text));
   }
   const lines: string[] = [];
-  const table = new Table(['A', 'B'], (line) => lines.push(line));
+  const table = tableOf(['A', 'B'], (line) => lines.push(line));
   table.row(['東京', '1']);
   table.row(['e\u0301', '2']);
   table.flush();

@@ -427,7 +427,9 @@ const frame = (more: Partial<TunnelFrame> = {}): TunnelFrame => ({
   countersReadAt: NOW - 2000,
   view: { badge: 'SYNCED' },
   rates: () => undefined,
+  labelOf: () => undefined,
   above: 0,
+  columns: 120,
   rows: 24,
   now: NOW,
   ...more,
@@ -468,6 +470,8 @@ test('a frame has a badge, counts, the worst tunnels, and the number not shown',
     't9',
     '6 above; arrows scroll, q quits',
   ]);
+  const narrow = frameLines(frame({ columns: 60 }), plain);
+  assert.equal(narrow.at(-1), 'q quits; no room for KEYED, ID, EXPIRES, IN');
   assert.equal(mostAbove(10, 0, 7), 6);
   assert.equal(mostAbove(10, 1, 2), 9);
   assert.equal(mostAbove(2, 0, 24), 0);
@@ -489,7 +493,8 @@ test('a screen writes only differences, a frame in one write, without erasing', 
   assert.equal(draw('one', '2', 'three', 'four'), 'E[?2026hE[2;1H2E[KE[3;1HthreeE[KE[?2026l');
   assert.equal(draw('one', '2'), 'E[?2026hE[3;1HE[JE[?2026l');
   // As wide as the screen: erasing to the right would take the last character.
-  assert.equal(draw('0123456789abc', '2'), 'E[?2026hE[1;1H0123456789E[?2026l');
+  assert.equal(draw('0123456789', '2'), 'E[?2026hE[1;1H0123456789E[?2026l');
+  assert.equal(draw('0123456789abc', '2'), 'E[?2026hE[1;1H012345678…E[?2026l');
   out.rows = 4;
   assert.match(draw('one', '2'), /1;1Hone.*2;1H2.*3;1HE\[J/);
   written.length = 0;
@@ -499,14 +504,16 @@ test('a screen writes only differences, a frame in one write, without erasing', 
   assert.equal(draw('after'), '');
 });
 
-test('lines are cut by visible width, keeping all colour codes', () => {
+test('lines are cut by visible width and marked, keeping all colour codes', () => {
   const red = pc.createColors(true).red('abc');
-  assert.equal(clip(`${red}def`, 4), `${red}d`);
-  assert.equal(clip(red, 2), '\x1b[31mab\x1b[39m');
-  assert.equal(clip('äöü😀x', 5), 'äöü😀');
+  assert.equal(clip(`${red}def`, 5), `${red}d…`);
+  assert.equal(clip(`${red}def`, 6), `${red}def`);
+  assert.equal(clip(red, 2), '\x1b[31ma…\x1b[39m');
+  assert.equal(clip('äöü😀x', 6), 'äöü😀x');
   // A wide one is not cut in two, and what stands over another goes with it.
-  assert.equal(clip('äöü😀x', 4), 'äöü');
-  assert.equal(clip('e\u0301e\u0301', 1), 'e\u0301');
+  assert.equal(clip('äöü😀xy', 5), 'äöü…');
+  assert.equal(clip('e\u0301e\u0301e', 2), 'e\u0301…');
+  assert.equal(clip('abc', 1), '…');
 });
 
 test('keys have names, also those that arrive in several reads', async () => {

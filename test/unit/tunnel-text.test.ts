@@ -5,7 +5,7 @@ import pc from 'picocolors';
 import { formatJson, type JsonRecord } from '../../lib/cli/json.ts';
 import { formatTunnelChange } from '../../lib/cli/tunnels/change-text.ts';
 import { RateMeter } from '../../lib/cli/tunnels/rate-meter.ts';
-import { rowsOf, tunnelTable } from '../../lib/cli/tunnels/tunnel-table.ts';
+import { rowsOf, screenTable, tunnelTable } from '../../lib/cli/tunnels/tunnel-table.ts';
 import { describePart, describeTunnel, sayTunnel } from '../../lib/cli/tunnels/tunnel-text.ts';
 import type { Tunnel, TunnelChange, TunnelDownReason, TunnelPart } from '../../lib/index.ts';
 import { changeJson, tunnelJson, warningJson } from '../../lib/json/tunnel.ts';
@@ -64,13 +64,14 @@ test('unknown start times are not shown as exact', () => {
   assert.match(describeTunnel(found, plain), / since-before 2026-01-02T11:59:59Z /);
   assert.match(sayTunnel(found, plain, NOW), / blocked, installed 4m|blocked, rekeyed 4m/);
   assert.match(sayTunnel(later, plain, NOW), / blocked >1m 1s, /);
-  assert.match(tunnelTable([found], plain, NOW)[1] ?? '', /^blocked {2}\? /);
-  assert.match(tunnelTable([later], plain, NOW)[1] ?? '', /^blocked {2}>1m 1s /);
+  assert.match(tunnelTable(rowsOf([found]), plain, NOW)[1] ?? '', /^blocked {2}\? /);
+  assert.match(tunnelTable(rowsOf([later]), plain, NOW)[1] ?? '', /^blocked {2}>1m 1s /);
 });
 
 test('a table has no column without content, and rates where there are some', () => {
   const table = (tunnels: Tunnel[], rates = () => undefined as never) =>
-    tunnelTable(tunnels, plain, NOW, rates);
+    screenTable(rowsOf(tunnels), plain, NOW, 200, rates).lines;
+  assert.deepEqual(table([missing()]), tunnelTable(rowsOf([missing()]), plain, NOW));
   assert.deepEqual(table([missing()]), [
     'STATE  FOR     TUNNEL                   WHY',
     'down   1m 30s  rome any > 198.51.100.8  no SAs or policies',
@@ -83,6 +84,36 @@ test('a table has no column without content, and rates where there are some', ()
     ],
   );
   assert.match(table([])[0] ?? '', /^STATE {2}FOR {2}TUNNEL {2}ID {2}IN {2}OUT {2}KEYED/);
+});
+
+test('tunnels of several namespaces have the column NETNS', () => {
+  const labels = [null, 'b\x1blue'] as const;
+  const all = [missing(), tunnel({ parts: [part] })];
+  const rows = rowsOf(all, (one) => labels[all.indexOf(one)]);
+  const [head = '', first = '', second = '', third = ''] = tunnelTable(rows, plain, NOW);
+  assert.match(head, /^NETNS {5}STATE /);
+  assert.match(first, /^\(own\) {5}down /);
+  assert.match(second, /^b\\x1blue {2}up /);
+  assert.match(third, /^ +comp /);
+});
+
+test('on a narrow terminal a tunnel has several lines, on a narrow screen fewer columns', () => {
+  const ends = { local: '2001:db8:1:2:3:4:5:6', remote: '2001:db8:7:8:9:a:b:c' };
+  const all = [missing(), tunnel({ ...ends, name: 'long', warnings: [piling] })];
+  assert.deepEqual(tunnelTable(rowsOf(all), plain, NOW, 80), [
+    'STATE  FOR     TUNNEL                                            ID  IN',
+    'down   1m 30s  rome any > 198.51.100.8                           -   -',
+    '    no SAs or policies',
+    'up     3h 12m  long 2001:db8:1:2:3:4:5:6 > 2001:db8:7:8:9:a:b:c  #7  1.5 MiB',
+    '    keyed 4m ago, expires in 56m, piling-up out: 5 SAs where 1 is expected',
+  ]);
+  const screen = screenTable(rowsOf(all), plain, NOW, 100, () => undefined);
+  assert.deepEqual(screen.hidden, ['KEYED', 'ID', 'EXPIRES']);
+  assert.deepEqual(screen.lines, [
+    'STATE  FOR     TUNNEL                                            IN       WHY',
+    'down   1m 30s  rome any > 198.51.100.8                           -        no SAs or policies',
+    'up     3h 12m  long 2001:db8:1:2:3:4:5:6 > 2001:db8:7:8:9:a:b:c  1.5 MiB  piling-up out: 5 SAs where 1 is expected',
+  ]);
 });
 
 const part: TunnelPart = {
@@ -270,7 +301,7 @@ test('foreign text never reaches the terminal unescaped', () => {
   const texts = [
     describeTunnel(one, plain),
     sayTunnel({ ...one, state: 'idle' }, plain, NOW),
-    ...tunnelTable([{ ...one, state: 'idle' }], plain, NOW),
+    ...tunnelTable(rowsOf([{ ...one, state: 'idle' }]), plain, NOW),
     formatTunnelChange({ kind: 'state', tunnel: one, before: 'up', rekey: false, time }, plain),
   ];
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there

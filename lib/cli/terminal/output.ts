@@ -116,9 +116,10 @@ export function endWhenUnread(): void {
   });
 }
 
-/** On a terminal, explains an empty list; a pipe gets nothing, as with `ip`. @param what plural */
-export function noteEmpty(what: string, isFiltered: boolean): void {
-  if (process.stdout.isTTY !== true) return;
-  const where = isFiltered ? 'match the filter' : 'in this network namespace';
-  process.stderr.write(`no ${what} ${where}\n`);
+/** Columns of the terminal; no limit if it does not say, or output is no terminal. */
+export const terminalWidth = (): number => process.stdout.columns || Number.POSITIVE_INFINITY;
+
+/** On a terminal, explains an empty list; a pipe gets nothing, as with `ip`. @param why for people */
+export function noteEmpty(why: string): void {
+  if (process.stderr.isTTY === true) process.stderr.write(`${why}\n`);
 }

@@ -27,12 +27,17 @@ export function width(text: string): number {
   return sum;
 }
 
-/** Cuts a line to a width, keeping all colour sequences. */
+/** Cuts a line to a width, and marks it as cut; colour sequences are kept. */
 export function clip(line: string, columns: number): string {
-  let left = columns;
+  if (width(line) <= columns) return line;
+  let left = columns - 1;
+  let mark = '…';
   return line.replace(PIECE, (piece) => {
     if (piece[0] === '\x1b') return piece;
     left -= columnsOf(piece);
-    return left < 0 ? '' : piece;
+    if (left >= 0) return piece;
+    const put = mark;
+    mark = '';
+    return put;
   });
 }

@@ -8,6 +8,7 @@ import type { XfrmPolicy, XfrmState } from '../../xfrm/objects.ts';
 import { formatSpi } from '../../xfrm/text.ts';
 import type { LifetimeLimits, LifetimeUsage } from '../../xfrm/types.ts';
 import type { Colors } from '../terminal/colors.ts';
+import { type Column, NONE } from '../terminal/text-table.ts';
 import {
   describeAlgorithms,
   describeSelector,
@@ -18,17 +19,17 @@ import {
 } from './event.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
-export const STATE_HEADS = [
-  'SOURCE',
-  'DESTINATION',
-  'PROTO',
-  'SPI',
-  'MODE',
-  'REQID',
-  'ALGORITHMS',
-  'AGE',
-  'CARRIED',
-  'MORE',
+export const STATE_COLUMNS: readonly Column[] = [
+  ['SOURCE', ''],
+  ['DESTINATION', '> '],
+  ['PROTO', ''],
+  ['SPI', ''],
+  ['MODE', ''],
+  ['REQID', 'reqid '],
+  ['ALGORITHMS', ''],
+  ['AGE', 'age '],
+  ['CARRIED', 'carried '],
+  ['MORE', ''],
 ];
 
 /** An SA as a row. @param now seconds since 1970 */
@@ -40,7 +41,7 @@ export function stateRow(state: XfrmState, colors: Colors, now: number): string[
     colors.bold(formatSpi(state.spi)),
     `${state.mode}`,
     `${state.reqid}`,
-    describeAlgorithms(state).join(' ') || '-',
+    describeAlgorithms(state).join(' ') || NONE,
     age(state.current, now),
     carried(state.current),
     [
@@ -51,7 +52,15 @@ export function stateRow(state: XfrmState, colors: Colors, now: number): string[
   ];
 }
 
-export const POLICY_HEADS = ['DIR', 'SELECTOR', 'ACTION', 'PRIORITY', 'INDEX', 'AGE', 'MORE'];
+export const POLICY_COLUMNS: readonly Column[] = [
+  ['DIR', ''],
+  ['SELECTOR', ''],
+  ['ACTION', ''],
+  ['PRIORITY', 'priority '],
+  ['INDEX', 'index '],
+  ['AGE', 'age '],
+  ['MORE', ''],
+];
 
 /** A policy as a row. */
 export function policyRow(policy: XfrmPolicy, colors: Colors, now: number): string[] {
@@ -73,7 +82,7 @@ export function policyRow(policy: XfrmPolicy, colors: Colors, now: number): stri
 const age = ({ addedAt }: LifetimeUsage, now: number) => formatDuration(now - addedAt / 1000);
 
 const carried = ({ bytes, packets }: LifetimeUsage) =>
-  packets === 0n ? '-' : `${formatBytes(bytes)} in ${packets}`;
+  packets === 0n ? NONE : `${formatBytes(bytes)} in ${packets}`;
 
 /** When it is due for a rekey, and when it expires. */
 function deadlines(

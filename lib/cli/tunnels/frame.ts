@@ -7,8 +7,7 @@ import { TUNNEL_STATES, type Tunnel } from '../../tunnel/tunnel.ts';
 import { printable } from '../../wire/text.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { formatDuration } from '../text/units.ts';
-import type { TunnelRates } from './rate-meter.ts';
-import { rowsOf, tunnelTable } from './tunnel-table.ts';
+import { rowsOf, screenTable, type TunnelRatesOf } from './tunnel-table.ts';
 import { describeWarning, paintState } from './tunnel-text.ts';
 
 /** How reliable the displayed state is. */
@@ -42,9 +41,12 @@ export interface TunnelFrame {
   /** When the counters were read, in milliseconds since 1970. */
   readonly countersReadAt: number;
   readonly view: ViewState;
-  rates(id: string): TunnelRates | undefined;
+  readonly rates: TunnelRatesOf;
+  /** The network namespace of a tunnel, if that is to be shown. */
+  labelOf(tunnel: Tunnel): string | null | undefined;
   /** Number of tunnel rows scrolled off above the screen. */
   readonly above: number;
+  readonly columns: number;
   readonly rows: number;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -60,17 +62,19 @@ export const mostAbove = (all: number, warnings: number, rows: number): number =
 /** The lines of a frame. */
 export function frameLines(frame: TunnelFrame, colors: Colors): string[] {
   const { tunnels, warnings, rows, now, rates } = frame;
-  const all = rowsOf(tunnels);
+  const all = rowsOf(tunnels, frame.labelOf);
   const above = Math.min(frame.above, mostAbove(all.length, warnings.length, rows));
   const room = Math.max(1, rows - AROUND - warnings.length);
   const visible = all.slice(above, above + room);
   const lines = [head(frame, colors), ...warnings.map((one) => describeWarning(one, colors))];
-  lines.push(...tunnelTable(visible, colors, now, rates));
+  const { lines: table, hidden: missing } = screenTable(visible, colors, now, frame.columns, rates);
+  lines.push(...table);
   const below = all.length - above - visible.length;
   const hidden = [above > 0 ? `${above} above` : '', below > 0 ? `${below} below` : '']
     .filter(Boolean)
     .join(', ');
-  const keys = hidden === '' ? 'q quits' : `${hidden}; arrows scroll, q quits`;
+  const narrow = missing.length === 0 ? '' : `; no room for ${missing.join(', ')}`;
+  const keys = `${hidden === '' ? '' : `${hidden}; arrows scroll, `}q quits${narrow}`;
   return [...lines, colors.dim(keys)];
 }
 

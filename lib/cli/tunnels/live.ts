@@ -9,10 +9,12 @@ import { endedBySignal } from '../events/ended.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { hearKeys } from '../terminal/keyboard.ts';
 import { Screen } from '../terminal/screen.ts';
+import { EveryNamespace } from './everywhere.ts';
 import { frameLines, mostAbove, viewStateOf } from './frame.ts';
 import { openTunnels } from './open.ts';
+import { listOf, type TunnelList } from './print-tunnels.ts';
 import { RateMeter } from './rate-meter.ts';
-import { rowsOf } from './tunnel-table.ts';
+import { rowsOf, type TunnelRatesOf } from './tunnel-table.ts';
 
 /** Milliseconds between two frames. */
 const FRAME = 125;
@@ -28,39 +30,40 @@ export async function showTunnels(
   options: TunnelMonitorOptions,
   filter: TunnelFilter,
   colors: Colors,
+  isEverywhere: boolean,
 ): Promise<void> {
   const ended = endedBySignal();
-  await using monitor = await openTunnels(options, ended.signal);
-  if (monitor === undefined) return;
+  await using view = await (isEverywhere ? viewEverywhere : viewOne)(options, ended.signal);
+  if (view === undefined) return;
   const screen = new Screen(process.stdout);
-  const rates = new RateMeter();
   let doubted: number | undefined;
   let failed: { message: string; at: number; error: Error } | undefined;
-  let last = monitor.snapshot();
+  let last = view.list();
   let above = 0;
   let framed = Date.now();
 
   const frame = () => {
     const now = Date.now();
-    if (!monitor.closed) last = monitor.snapshot();
+    if (!view.closed) last = view.list();
     // A suspended process could not have resynced.
     const paused = now - framed > 2 * TICK;
     framed = now;
     doubted = last.synced ? undefined : paused ? now : (doubted ?? now);
-    rates.update(last);
     const tunnels = last.tunnels.filter((one) => filter.matches(one));
-    const { warnings, countersReadAt } = last;
-    const { rows } = screen.size;
+    const { countersReadAt, labelOf } = last;
+    const warnings = last.warnings.map(({ warning }) => warning);
+    const { columns, rows } = screen.size;
     above = Math.min(above, mostAbove(rowsOf(tunnels).length, warnings.length, rows));
-    const view = viewStateOf(doubted, failed, now);
-    const of = (id: string) => rates.of(id);
+    const state = viewStateOf(doubted, failed, now);
     const lines = {
       tunnels,
       warnings,
-      countersReadAt: countersReadAt.wall,
-      view,
-      rates: of,
+      countersReadAt,
+      view: state,
+      rates: view.rates,
+      labelOf,
       above,
+      columns,
       rows,
       now,
     };
@@ -93,8 +96,7 @@ export async function showTunnels(
   };
   const soon = () => throttle.soon();
 
-  monitor.on('change', soon);
-  monitor.on('error', (error) => {
+  view.listen(soon, (error) => {
     failed = { message: error.message, at: Date.now(), error };
     throttle.soon();
   });
@@ -116,6 +118,73 @@ export async function showTunnels(
     screen.close();
   }
   if (failed) throw failed.error;
+}
+
+/** What is shown, and what can be known about it. */
+interface View extends AsyncDisposable {
+  readonly closed: boolean;
+  list(): TunnelList & { readonly synced: boolean; readonly countersReadAt: number };
+  readonly rates: TunnelRatesOf;
+  listen(changed: () => void, failed: (error: Error) => void): void;
+}
+
+async function viewOne(
+  options: TunnelMonitorOptions,
+  signal: AbortSignal,
+): Promise<View | undefined> {
+  const monitor = await openTunnels(options, signal);
+  if (monitor === undefined) return undefined;
+  const meter = new RateMeter();
+  return {
+    get closed() {
+      return monitor.closed;
+    },
+    list() {
+      const snapshot = monitor.snapshot();
+      meter.update(snapshot);
+      const { synced, countersReadAt } = snapshot;
+      return { ...listOf(snapshot), synced, countersReadAt: countersReadAt.wall };
+    },
+    rates: ({ id }) => meter.of(id),
+    listen(changed, failed) {
+      monitor.on('change', changed);
+      monitor.on('error', failed);
+    },
+    [Symbol.asyncDispose]: () => monitor.close(),
+  };
+}
+
+async function viewEverywhere(
+  options: TunnelMonitorOptions,
+  signal: AbortSignal,
+): Promise<View | undefined> {
+  const every = await EveryNamespace.open(options, signal);
+  if (every === undefined) return undefined;
+  const { monitors } = every;
+  /** By namespace: ids are unique within one only. */
+  const meters = new Map<string | null | undefined, RateMeter>();
+  return {
+    get closed() {
+      return monitors.closed;
+    },
+    list() {
+      for (const snapshot of monitors.snapshot()) {
+        const label = every.shown(snapshot.label);
+        const meter = meters.get(label) ?? new RateMeter();
+        meters.set(label, meter);
+        meter.update(snapshot);
+      }
+      return every.list();
+    },
+    rates: ({ id }, label) => meters.get(label)?.of(id),
+    listen(changed, failed) {
+      monitors.on('change', (change) => {
+        if (change.kind === 'closed' && change.error) failed(change.error as Error);
+        else changed();
+      });
+    },
+    [Symbol.asyncDispose]: () => monitors.close(),
+  };
 }
 
 /** Draws on request, but at most every {@link FRAME}. */
