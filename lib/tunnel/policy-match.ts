@@ -144,10 +144,10 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
   );
   // Policies for any peer, such as traps, send for it only if no other does.
   const toPeer = all.filter(({ demands }) => demands.some(({ to }) => !isWild(to)));
-  const used = all.filter(({ demands, entry }) =>
-    demands.some((one) => sas.out.some((sa) => carriesOut(sa, one, entry.value))),
-  );
-  const sends = [toPeer, used, all].find(({ length }) => length > 0) ?? all;
+  const isUsed = ({ demands, entry }: Policy) =>
+    demands.some((one) => sas.out.some((sa) => carriesOut(sa, one, entry.value)));
+  const senders = toPeer.length > 0 ? toPeer : all.filter(isUsed);
+  const sends = senders.length > 0 ? senders : all;
   const takes = both((way) =>
     [...policies, ...open].filter(({ entry }) => dirOf(entry.value) === way),
   );

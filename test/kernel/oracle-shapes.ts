@@ -162,7 +162,7 @@ export function connect(random: Random, index: number, can: ReadonlySet<Ability>
 
 /** The policies of transport mode are for the ends themselves, and links have them. */
 function movesOf(shape: Shape, index: number): Moves | undefined {
-  const { outer, mode, by, source, inbound, outbound, mark, cpus } = shape;
+  const { outer, mode, by, source, inbound, outbound, mark, cpus, protos } = shape;
   if (mode === 'transport' || by !== 'policy') return undefined;
   const { left, right } = ADDRESSES.elsewhere[outer];
   const isExact = source === 'exact' && inbound !== 'any source' && outbound === 'exact';
@@ -170,7 +170,8 @@ function movesOf(shape: Shape, index: number): Moves | undefined {
     peer: endsOf(shape, index).right,
     peerTo: right[index] as string,
     ownTo: isExact ? left : undefined,
-    migrates: isExact && mark === 'none' && !cpus,
+    // 6.12 dropped what came through SAs of IPComp after it.
+    migrates: isExact && mark === 'none' && !cpus && !protos.includes('comp'),
   };
 }
 

@@ -91,7 +91,10 @@ test('a part of a capture: --since, --until and -n', () => {
   assert.deepEqual(times('--count', '1', '--since', `${day}T13:46:42Z`), [third]);
   const plain = replay(capture(NEWSA), '--since', '5m');
   assert.equal(plain.status, 1);
-  assert.match(plain.stderr, /recording: it has no times: --since and --until need a recording, or a capture/);
+  assert.match(
+    plain.stderr,
+    /recording: it has no times: --since and --until need a recording, or a capture/,
+  );
   assert.equal(replay(capture(NEWSA), '--until', '25:00').status, 2);
 });
 
