@@ -80,6 +80,12 @@ const ours = (version?: string): Contestant[] => [
     keepsState: true,
   },
   {
+    name: 'record',
+    title: 'netlink-xfrm record',
+    base: 'raw',
+    command: script('record', version),
+  },
+  {
     name: 'text',
     title: 'netlink-xfrm monitor',
     base: 'ip',
@@ -127,7 +133,7 @@ const ALL: readonly Contestant[] = [
     // Its native code throws without a handler: "terminate called after …  Napi::Error".
     endsAtLoss: true,
   },
-  ...ours().filter(({ base }) => base === 'floor'),
+  ...ours().filter(({ base }) => base !== 'ip'),
   {
     name: 'ip',
     title: 'ip xfrm monitor',

@@ -13,9 +13,10 @@ import { printable } from '../wire/text.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
-import { type Drift, lastingDrift } from './key-manager/drift.ts';
+import { type Drift, driftOf, lastingDrift } from './key-manager/drift.ts';
 import { keyManagerOption } from './key-manager/find-key-manager.ts';
 import type { KeyManager } from './key-manager/key-manager-sa.ts';
+import { compareMirrored } from './key-manager/mirror.ts';
 import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
@@ -44,6 +45,7 @@ interface Options extends OutputOptions, TunnelOptions {
   readonly none: Lowercase<CheckStatus>;
   readonly watchFor?: number;
   readonly daemon?: () => KeyManager;
+  readonly mirror?: string;
   readonly netns?: string;
 }
 
@@ -100,6 +102,11 @@ export function checkCommand(): Command {
         'compare SAs with what an IKE daemon has: auto, strongswan, libreswan, or one of these with ' +
           '=SOCKET; needs the permission to ask it',
       ).argParser(keyManagerOption),
+    )
+    .option(
+      '--mirror <other>',
+      'compare SAs with those of the other end: a network namespace, or a file that "state -o json" ' +
+        'printed there',
     );
   addLookBackOptions(addNamespaceOption(addTunnelOptions(addFormatOptions(command))));
   return command
@@ -113,17 +120,17 @@ export function checkCommand(): Command {
     .addHelpText(
       'after',
       'Words of --critical and --warning: the states and warnings above; "warnings" means all warnings;\n' +
-        'with --daemon: not-in-kernel, not-in-daemon.\n',
+        'with --daemon: not-in-kernel, not-in-daemon; with --mirror: unmatched.\n',
     )
     .action(async (words: string[], options: AllOptions) => {
       const format = formatOf(options, command);
       checkLookBack(options, command);
-      const { critical, warning, none, watchFor, daemon, recording } = options;
+      const { critical, warning, none, watchFor, daemon, mirror, recording } = options;
       if (recording !== undefined && watchFor !== undefined) {
         command.error("error: '--watch-for' does not work with '--recording': use '--from'");
       }
-      if (recording !== undefined && daemon !== undefined) {
-        command.error("error: '--daemon' does not work with '--recording'");
+      if (recording !== undefined && (daemon ?? mirror) !== undefined) {
+        command.error("error: '--daemon' and '--mirror' do not work with '--recording'");
       }
       const filter = tunnelFilterOf(words, 'tunnels', command);
       const monitor = monitorOptionsOf(options, command);
@@ -133,7 +140,7 @@ export function checkCommand(): Command {
         const worth = { critical, warning, none: none.toUpperCase() as CheckStatus };
         const { result, time } =
           recording === undefined
-            ? await check(monitor, filter, worth, watchFor, daemon)
+            ? await check(monitor, filter, worth, watchFor, { daemon, mirror })
             : await lookBack(recording, options, judgedBy(options, command), filter, worth);
         const record = { kind: 'check', time, ...result } as const;
         out.line(format.json ? formatJson(record, false) : formatCheck(result));
@@ -153,7 +160,7 @@ async function check(
   filter: TunnelFilter,
   severities: Severities,
   watchFor: number | undefined,
-  daemon: (() => KeyManager) | undefined,
+  counterparts: Counterparts,
 ) {
   const span = watchFor ?? 0;
   // Unanswered outbound traffic must show in two readings after the first.
@@ -164,7 +171,7 @@ async function check(
     await sleep(span / READINGS);
     await monitor.refresh();
   }
-  const drift = daemon ? await driftFrom(daemon(), options.netns) : [];
+  const drift = await driftFrom(counterparts, options.netns);
   const result = resultOf(monitor.snapshot(), filter, severities, drift);
   return { result, time: { wall: Date.now(), monotonic: performance.now() } };
 }
@@ -182,12 +189,28 @@ const resultOf = (
     drift,
   );
 
+/** What SAs are compared with. */
+interface Counterparts {
+  readonly daemon?: (() => KeyManager) | undefined;
+  readonly mirror?: string | undefined;
+}
+
+/** What an IKE daemon, or the other end, has and the kernel has not, and the other way round. */
 async function driftFrom(
-  manager: KeyManager,
+  { daemon, mirror }: Counterparts,
   netns: NetnsReference | undefined,
-): Promise<readonly Drift[]> {
-  await using client = new XfrmClient({ netns });
-  return await lastingDrift(manager, async () => (await client.listStates()).items);
+): Promise<Drift[]> {
+  const found: Drift[] = [];
+  if (daemon !== undefined) {
+    await using client = new XfrmClient({ netns });
+    const manager = daemon();
+    const states = async () => (await client.listStates()).items;
+    found.push(...(await lastingDrift(() => driftOf(manager, states))));
+  }
+  if (mirror !== undefined) {
+    found.push(...(await lastingDrift(() => compareMirrored(netns, mirror))));
+  }
+  return found;
 }
 
 /** The result at one time of a recording, or the worst in a part of it. */

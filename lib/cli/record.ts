@@ -122,8 +122,9 @@ async function record(options: Options, command: AnyCommand): Promise<number> {
       });
       watch.begin();
     }
+    await Promise.race([recorder.ready(), aborted(ended.signal, ended)]);
     process.stderr.write(
-      `recording in ${printable(path)}${withKeys ? ' with keys' : ''}; Ctrl-C ends\n`,
+      `listening, recording in ${printable(path)}${withKeys ? ' with keys' : ''}; Ctrl-C ends\n`,
     );
     const timer =
       options.for === undefined ? undefined : setTimeout(() => ended.abort(), options.for);

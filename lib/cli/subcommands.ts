@@ -53,6 +53,14 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'decode a recording, or a file of netlink messages',
     load: async () => (await import('./replay.ts')).replayCommand(),
   },
+  timeline: {
+    summary: 'tell what became of tunnels in a recording, in lines and as a picture',
+    load: async () => (await import('./timeline.ts')).timelineCommand(),
+  },
+  diff: {
+    summary: 'show what differs between two times of a recording',
+    load: async () => (await import('./diff.ts')).diffCommand(),
+  },
   demo: {
     summary: 'watch real SAs being added and deleted, without touching this host',
     load: async () => (await import('./demo.ts')).demoCommand(),

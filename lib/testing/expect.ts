@@ -1,7 +1,7 @@
 /** Expectations about hosts with IPsec, as functions that throw. matchers.ts has them for `expect.extend`. @module */
-import { timingSafeEqual } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { integer } from '../base/argument.ts';
+import { stateDifferences } from '../monitor/state-differences.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import { readXfrmStat } from '../monitor/xfrm-stat.ts';
 import { XFRM_STAT_COUNTERS, xfrmStatCounter } from '../monitor/xfrm-stat-counters.ts';
@@ -131,42 +131,6 @@ export async function expectEncrypted(
   };
 }
 
-/** The algorithm fields of an SA to compare; keys are never printed. */
-const ALGORITHMS = ['aead', 'crypt', 'authTrunc', 'comp'] as const;
-
-/** Describes how two hosts' copies of an SA differ, without keys. */
-function differences(one: XfrmState, other: XfrmState): string[] {
-  const found: string[] = [];
-  for (const name of ['saddr', 'mode'] as const) {
-    if (one[name] !== other[name]) found.push(`${name} ${one[name]} and ${other[name]}`);
-  }
-  for (const name of ALGORITHMS) {
-    const [a, b] = [one[name], other[name]];
-    if (a?.name !== b?.name) found.push(`${name} ${a?.name ?? 'none'} and ${b?.name ?? 'none'}`);
-    else if (a !== undefined && b !== undefined) {
-      if ('icvBits' in a && 'icvBits' in b && a.icvBits !== b.icvBits) {
-        found.push(`${name}: ICVs of ${a.icvBits} and ${b.icvBits} bits`);
-      }
-      if ('truncBits' in a && 'truncBits' in b && a.truncBits !== b.truncBits) {
-        found.push(`${name}: ICVs of ${a.truncBits} and ${b.truncBits} bits`);
-      }
-      if (!sameKey(a.key?.bytes(), b.key?.bytes())) found.push(`${name}: the keys differ`);
-    }
-  }
-  const [own, far] = [one, other].map(({ flags }) => flags?.names.includes('esn') ?? false);
-  if (own !== far) {
-    const numbers = (esn: boolean | undefined) => (esn ? 'extended' : 'plain');
-    found.push(`sequence numbers ${numbers(own)} and ${numbers(far)}`);
-  }
-  if ((one.encap === undefined) !== (other.encap === undefined)) {
-    found.push(`encapsulation ${one.encap?.type ?? 'none'} and ${other.encap?.type ?? 'none'}`);
-  }
-  return found;
-}
-
-const sameKey = (a: Uint8Array = new Uint8Array(), b: Uint8Array = new Uint8Array()) =>
-  a.length === b.length && timingSafeEqual(a, b);
-
 /**
  * Expects two hosts to agree on the SAs between them: each SA exists on both, with the same algorithms and keys. Reported
  * differences contain no key.
@@ -221,7 +185,7 @@ async function disagreements(
     const what = describeState(state);
     if (other === undefined) problems.push(`${what} is on ${left.name} only`);
     else {
-      const found = differences(state, nat ? { ...other, saddr: state.saddr } : other);
+      const found = stateDifferences(state, nat ? { ...other, saddr: state.saddr } : other);
       if (found.length > 0) problems.push(`${what}: ${found.join(', ')}`);
     }
   }

@@ -25,6 +25,7 @@ if (which === 'strongswan') {
   installPluto(tools);
   const pair = await libreswan(left, right);
   await pair.left.initiate();
+  process.stderr.write((await pair.left.whack('--status')).stdout);
   socket = join(pair.left.folder, 'run/pluto.ctl');
 }
 await waitForTunnel(left, 'up');

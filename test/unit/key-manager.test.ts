@@ -5,10 +5,11 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { driftBetween, lastingDrift } from '../../lib/cli/key-manager/drift.ts';
+import { driftBetween, driftOf, lastingDrift } from '../../lib/cli/key-manager/drift.ts';
 import { keyManagerOption } from '../../lib/cli/key-manager/find-key-manager.ts';
 import type { KeyManagerSa } from '../../lib/cli/key-manager/key-manager-sa.ts';
 import { parseStatus } from '../../lib/cli/key-manager/libreswan.ts';
+import { mirrorDrift, parseStates, sequenceDrift } from '../../lib/cli/key-manager/mirror.ts';
 import { sasOfEvent, strongSwan } from '../../lib/cli/key-manager/strongswan.ts';
 import { parseViciMessage } from '../../lib/cli/key-manager/vici-message.ts';
 import { checkTunnels, DEFAULT_SEVERITIES } from '../../lib/cli/tunnels/check-result.ts';
@@ -139,7 +140,7 @@ test('a daemon that is not there, ends, or answers nonsense is an error that nam
 /** Of libreswan 4.10, shortened. */
 const STATUS = `000 using kernel interface: xfrm
 000 #1: "paris":500 STATE_V2_ESTABLISHED_IKE_SA (established IKE SA); REKEY in 27891s; newest; idle;
-000 #2: "paris":500 STATE_V2_ESTABLISHED_CHILD_SA (IPsec SA established); REKEY in 28071s; newest; eroute owner; IKE SA #1; idle;
+000 #2: "paris":500 STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); REKEY in 28071s; newest; eroute owner; IKE SA #1; idle;
 000 #2: "paris" esp.9c7c3b1d@192.0.2.2 esp.d8f0a9b2@192.0.2.1 tun.0@192.0.2.2 tun.0@192.0.2.1 Traffic: ESPin=0B ESPout=0B ESPmax=2^63B
 000 #3: "rome"[1] 2001:db8::2:500 STATE_V2_REKEY_CHILD_I1 (sent CREATE_CHILD_SA request); RETRANSMIT in 1s;
 000 #3: "rome"[1] 2001:db8::2 ah.1@2001:db8::2 ah.2@2001:db8::1 Traffic: AHin=0B
@@ -154,6 +155,14 @@ test('the SAs in the status of libreswan', () => {
     { proto: 'ah', spi: 2, daddr: '2001:db8::1', name: 'rome[1]', installed: false },
   ]);
   assert.deepEqual(parseStatus(''), []);
+  // libreswan 5, and IKEv1 of libreswan 3.
+  const newer = STATUS.replaceAll('000 #', '#').replace('STATE_V2_ESTABLISHED', 'ESTABLISHED');
+  assert.deepEqual(parseStatus(newer), parseStatus(STATUS));
+  const older = STATUS.replace(
+    'STATE_V2_ESTABLISHED_CHILD_SA (established Child SA)',
+    'STATE_QUICK_I2 (sent QI2, IPsec SA established)',
+  );
+  assert.deepEqual(parseStatus(older), parseStatus(STATUS));
 });
 
 const state = (spi: number, daddr: string) =>
@@ -195,9 +204,9 @@ test('an SA that one has and the other has not is named; one that is being repla
 test('a difference that does not last, as during a rekey, is none', async () => {
   const answers = [SAS.slice(0, 1), SAS, SAS];
   const manager = { name: 'x', listSas: async () => [...(answers.shift() ?? [])] };
-  assert.deepEqual(await lastingDrift(manager, async () => [ours, theirs]), []);
+  assert.deepEqual(await lastingDrift(() => driftOf(manager, async () => [ours, theirs])), []);
   const stale = { name: 'x', listSas: async () => [...SAS] };
-  assert.equal((await lastingDrift(stale, async () => [ours])).length, 1);
+  assert.equal((await lastingDrift(() => driftOf(stale, async () => [ours]))).length, 1);
 });
 
 test('check reports a difference with the severity of its word', () => {
@@ -218,5 +227,57 @@ test('which daemon: a word, or a word and a socket', () => {
   assert.equal(keyManagerOption('libreswan=/x')().name, 'libreswan');
   for (const wrong of ['', 'racoon', 'strongswan=', 'toString']) {
     assert.throws(() => keyManagerOption(wrong), /Expected auto, strongswan/);
+  }
+});
+
+const copy = (of: object) => ({ ...ours, ...of }) as XfrmState;
+const texts = (all: readonly { text: string }[]) => all.map(({ text }) => text);
+
+test('SAs of both ends: missing, and different in algorithm, mode or selector', () => {
+  const selector = { saddr: '0.0.0.0', daddr: '0.0.0.0', prefixlenS: 0, prefixlenD: 0 };
+  const aead = { name: 'rfc4106(gcm(aes))', keyBits: 160, icvBits: 128 };
+  const base = copy({ aead, selector, flags: { mask: 0, names: [] } });
+  assert.deepEqual(mirrorDrift([base], [base], 'b'), []);
+  const other = copy({ ...base, aead: { ...aead, keyBits: 288 }, mode: 'transport' });
+  assert.deepEqual(texts(mirrorDrift([base], [other], 'b')), [
+    'esp 0xc0000001 to 192.0.2.1 here and in b: mode tunnel and transport, aead: keys of 160 and 288 bits',
+  ]);
+  const more = copy({ ...base, spi: 9 });
+  assert.deepEqual(texts(mirrorDrift([base, more], [base], 'b')), [
+    'esp 0x00000009 to 192.0.2.1 is here, and not in b',
+  ]);
+  assert.deepEqual(texts(mirrorDrift([base], [base, more], 'b')), [
+    'esp 0x00000009 to 192.0.2.1 is in b, and not here',
+  ]);
+  // Of another peer.
+  assert.deepEqual(mirrorDrift([base, copy({ ...base, daddr: '192.0.2.77' })], [base], 'b'), []);
+});
+
+test('a sender behind its receiver is named, with extended numbers too', () => {
+  const plainly = (oseq: number, seq: number) => copy({ replay: { oseq, seq, bitmap: 0 } });
+  assert.deepEqual(sequenceDrift([plainly(0, 7)], [plainly(7, 0)]), []);
+  assert.deepEqual(texts(sequenceDrift([plainly(0, 7)], [plainly(6, 0)])), [
+    'esp 0xc0000001 to 192.0.2.1: 7 was received, and the sender is at 6: packets are dropped as replayed',
+  ]);
+  const extended = (oseqHi: number, seqHi: number) =>
+    copy({ replayEsn: { oseq: 1, seq: 1, oseqHi, seqHi, replayWindow: 64, bitmap: [] } });
+  assert.deepEqual(sequenceDrift([extended(0, 1)], [extended(1, 0)]), []);
+  assert.equal(sequenceDrift([extended(0, 2)], [extended(1, 0)]).length, 1);
+  const offloaded = copy({ replay: { oseq: 0, seq: 9, bitmap: 0 }, offload: {} });
+  assert.deepEqual(sequenceDrift([offloaded], [plainly(0, 0)]), []);
+});
+
+test('a file of SAs; anything else names the line', () => {
+  const line = JSON.stringify({ kind: 'state', state: { spi: 1, daddr: '::1' } });
+  assert.equal(parseStates(`${line}\n${line}\n`, 'f').length, 2);
+  for (const wrong of [
+    'x',
+    'null',
+    '{}',
+    '{"kind":"policy"}',
+    '[]',
+    '{"kind":"state","state":{}}',
+  ]) {
+    assert.throws(() => parseStates(`${line}\n${wrong}\n`, 'f'), /^Error: f: line 2 is not an SA/);
   }
 });

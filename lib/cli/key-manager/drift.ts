@@ -7,7 +7,7 @@ import { formatSpi } from '../../xfrm/text.ts';
 import type { KeyManager, KeyManagerSa } from './key-manager-sa.ts';
 
 /** The words for it, as those of tunnels' states. */
-export const DRIFTS = ['not-in-kernel', 'not-in-daemon'] as const;
+export const DRIFTS = ['not-in-kernel', 'not-in-daemon', 'unmatched'] as const;
 export type DriftKind = (typeof DRIFTS)[number];
 
 export interface Drift {
@@ -54,23 +54,23 @@ export function driftBetween(
 const READINGS = 3;
 const PAUSE = 300;
 
-/**
- * What differs in each of several readings.
- *
- * @param states lists the kernel's SAs
- */
-export async function lastingDrift(
+/** What differs in each of several readings. */
+export async function lastingDrift(read: () => Promise<readonly Drift[]>): Promise<Drift[]> {
+  let lasting: readonly Drift[] | undefined;
+  for (let reading = 0; reading < READINGS && lasting?.length !== 0; reading++) {
+    if (reading > 0) await sleep(PAUSE);
+    const found = await read();
+    const before = lasting;
+    lasting = before ? found.filter(({ text }) => before.some((one) => one.text === text)) : found;
+  }
+  return [...(lasting ?? [])];
+}
+
+/** @param states lists the kernel's SAs */
+export async function driftOf(
   manager: KeyManager,
   states: () => Promise<readonly XfrmState[]>,
 ): Promise<Drift[]> {
-  let lasting: Drift[] | undefined;
-  for (let reading = 0; reading < READINGS && lasting?.length !== 0; reading++) {
-    if (reading > 0) await sleep(PAUSE);
-    const theirs = await manager.listSas();
-    const found = driftBetween(manager.name, theirs, await states());
-    lasting = lasting
-      ? found.filter(({ text }) => lasting?.some((before) => before.text === text))
-      : found;
-  }
-  return lasting ?? [];
+  const theirs = await manager.listSas();
+  return driftBetween(manager.name, theirs, await states());
 }

@@ -26,7 +26,7 @@ export interface Severities {
 }
 
 export const DEFAULT_SEVERITIES: Severities = {
-  critical: ['down', 'blocked', 'orphan', 'one-way', 'not-in-kernel'],
+  critical: ['down', 'blocked', 'orphan', 'one-way', 'not-in-kernel', 'unmatched'],
   warning: ['acquiring', 'expiring', 'warnings', 'not-in-daemon'],
   none: 'UNKNOWN',
 };
