@@ -71,6 +71,13 @@ const ours = (version?: string): Contestant[] => [
     base: 'floor',
     command: script('decoded', version),
   },
+  {
+    name: 'ahead',
+    title: 'subscribe(), listener, readAhead',
+    base: 'floor',
+    command: script('decoded', version),
+    env: ({ buffer }) => ({ BENCH_READ_AHEAD: `${buffer}` }),
+  },
   { name: 'loop', title: 'subscribe(), loop', base: 'floor', command: script('loop', version) },
   {
     name: 'monitor',

@@ -89,7 +89,7 @@ export class EventRecorder {
     this.#what = what;
     this.#number = NUMBERS[what.protocol];
     const { protocol, groups, receiveBufferSize, netns, filter } = what;
-    const opened = openEventSocket(protocol, groups, receiveBufferSize, netns);
+    const opened = openEventSocket(protocol, groups, { receiveBufferSize, readAhead: 0 }, netns);
     this.#socket = opened.socket;
     try {
       if (filter) this.#socket.attachFilter(filter);
