@@ -71,6 +71,13 @@ const ours = (version?: string): Contestant[] => [
     base: 'floor',
     command: script('decoded', version),
   },
+  {
+    name: 'ahead',
+    title: 'subscribe(), listener, readAhead',
+    base: 'floor',
+    command: script('decoded', version),
+    env: ({ buffer }) => ({ BENCH_READ_AHEAD: `${buffer}` }),
+  },
   { name: 'loop', title: 'subscribe(), loop', base: 'floor', command: script('loop', version) },
   {
     name: 'monitor',
@@ -78,6 +85,12 @@ const ours = (version?: string): Contestant[] => [
     base: 'floor',
     command: script('monitor', version),
     keepsState: true,
+  },
+  {
+    name: 'record',
+    title: 'netlink-xfrm record',
+    base: 'raw',
+    command: script('record', version),
   },
   {
     name: 'text',
@@ -127,7 +140,7 @@ const ALL: readonly Contestant[] = [
     // Its native code throws without a handler: "terminate called after …  Napi::Error".
     endsAtLoss: true,
   },
-  ...ours().filter(({ base }) => base === 'floor'),
+  ...ours().filter(({ base }) => base !== 'ip'),
   {
     name: 'ip',
     title: 'ip xfrm monitor',

@@ -45,6 +45,7 @@ async function host(): Promise<Part> {
     comparisons: await comparisons([
       [scenes.policies, size.live],
       [scenes.policiesPaced, size.live],
+      [scenes.policiesRecorded, size.live],
       [scenes.policiesFilled, size.filled],
       [scenes.forged, { ...size.live, rounds: Math.ceil(size.live.rounds / 2) }],
       [scenes.forgedFilled, size.filled],

@@ -35,7 +35,7 @@ export async function latencies(
 ): Promise<Latency[]> {
   const results: Latency[] = [];
   for (const { load, rate } of LOADS) {
-    for (const contestant of contestants(['floor', 'decoded'])) {
+    for (const contestant of contestants(['floor', 'decoded', 'ahead'])) {
       progress(`latency: ${contestant.name}, ${load}`);
       const listening = { buffer: 64 * 2 ** 20, groups, source: 'kernel' } as const;
       const listener = await Listener.start(contestant, listening, { more: ['latency'] });

@@ -16,7 +16,15 @@ import type { Verdicts } from './verdicts.ts';
 
 /** Parts that can be measured separately; comparisons are named like their scenes. */
 export const COMPARISONS = [
-  ...['policies', 'policies-paced', 'policies-filled', 'newsa', 'newsa-filled', 'sas'],
+  ...[
+    'policies',
+    'policies-paced',
+    'policies-recorded',
+    'policies-filled',
+    'newsa',
+    'newsa-filled',
+    'sas',
+  ],
 ];
 export const PARTS = [
   ...COMPARISONS,

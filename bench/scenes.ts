@@ -34,6 +34,15 @@ export const policiesPaced: Scene = {
   rate: 450_000,
 };
 
+/** The recorder at the rate that it is made for, next to a receiver that keeps nothing. */
+export const policiesRecorded: Scene = {
+  ...policies,
+  name: 'policies-recorded',
+  title: 'Policies added and deleted, 100,000 a second',
+  rate: 100_000,
+  only: ['floor', 'raw', 'record'],
+};
+
 /** The same with everything queued beforehand: no wake-ups, no losses, so the clearest measure of the work. */
 export const policiesFilled: Scene = {
   ...policies,

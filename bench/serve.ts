@@ -64,6 +64,8 @@ export interface Flood {
   readonly rate: number;
   /** Events that the kernel dropped, since the daemon did not read them in time. */
   readonly dropped: number;
+  /** Microseconds of a processor for each event that was read, scrapes included. */
+  readonly cpu: number;
 }
 
 /** Milliseconds between two readings of the counters … */
@@ -166,6 +168,8 @@ async function browse(port: number) {
 
 /** Scrapes while events come. */
 async function flooded(port: number, child: ChildProcess, events: number): Promise<Flood> {
+  const pid = child.pid as number;
+  const before = cpuTime(pid);
   const report = watch(child);
   const load = startLoad(['policy', `${events}`, `${RATE}`]);
   let took: number | undefined;
@@ -187,6 +191,7 @@ async function flooded(port: number, child: ChildProcess, events: number): Promi
     events,
     rate: events / (took / 1e9),
     dropped,
+    cpu: (cpuTime(pid) - before) / 1000 / (events - dropped),
   };
 }
 

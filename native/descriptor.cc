@@ -4,12 +4,20 @@
 
 #include "environment.h"
 
-int Descriptor::Open(Environment* environment, int fd, User* user, Descriptor** result) {
-  auto* self = new Descriptor(environment, fd, user);
-  const int status = uv_poll_init(environment->loop(), &self->poll_, fd);
+void Descriptor::Free() {
+  // First, because it reads the descriptor.
+  delete ahead_;
+  close(fd_);
+}
+
+int Descriptor::Open(Environment* environment, int fd, ReadAhead* ahead, User* user,
+                     Descriptor** result) {
+  auto* self = new Descriptor(environment, fd, ahead, user);
+  const int polled = ahead != nullptr ? ahead->readable() : fd;
+  const int status = uv_poll_init(environment->loop(), &self->poll_, polled);
   if (status != 0) {
     // libuv has not registered anything yet.
-    close(fd);
+    self->Free();
     delete self;
     return status;
   }
@@ -30,6 +38,7 @@ void Descriptor::Unref() { uv_unref(handle()); }
 void Descriptor::Close() {
   if (uv_is_closing(handle())) return;
   uv_poll_stop(&poll_);
+  if (ahead_ != nullptr) ahead_->Stop();
   uv_close(handle(), OnClose);
 }
 
@@ -45,7 +54,7 @@ void Descriptor::OnPoll(uv_poll_t* poll, int status, int) {
 void Descriptor::OnClose(uv_handle_t* handle) {
   auto* self = static_cast<Descriptor*>(handle->data);
   // Not before: libuv could still have the number in its epoll set, and it could be reused.
-  close(self->fd_);
+  self->Free();
   if (self->user_ != nullptr) self->user_->OnClosed();
   self->environment_->Remove(self);
   delete self;

@@ -5,6 +5,8 @@
 
 #include <uv.h>
 
+#include "read_ahead.h"
+
 class Environment;
 
 class Descriptor {
@@ -19,10 +21,13 @@ class Descriptor {
     ~User() = default;
   };
 
-  // Takes ownership of `fd`, which is closed even on failure. Returns 0 or -errno.
-  static int Open(Environment* environment, int fd, User* user, Descriptor** result);
+  // Takes ownership of `fd`, which is closed even on failure, and of `ahead`, if there is one: what
+  // reads `fd` then, and makes it readable. Returns 0 or -errno.
+  static int Open(Environment* environment, int fd, ReadAhead* ahead, User* user,
+                  Descriptor** result);
 
   int fd() const { return fd_; }
+  ReadAhead* ahead() const { return ahead_; }
   int Start();
   void Stop();
   void Ref();
@@ -33,8 +38,9 @@ class Descriptor {
   void Forget() { user_ = nullptr; }
 
  private:
-  Descriptor(Environment* environment, int fd, User* user)
-      : environment_(environment), user_(user), fd_(fd) {}
+  Descriptor(Environment* environment, int fd, ReadAhead* ahead, User* user)
+      : environment_(environment), user_(user), fd_(fd), ahead_(ahead) {}
+  void Free();
   static void OnPoll(uv_poll_t* poll, int status, int events);
   static void OnClose(uv_handle_t* handle);
   uv_handle_t* handle() { return reinterpret_cast<uv_handle_t*>(&poll_); }
@@ -42,5 +48,6 @@ class Descriptor {
   Environment* environment_;
   User* user_;
   int fd_;
+  ReadAhead* ahead_;
   uv_poll_t poll_;
 };

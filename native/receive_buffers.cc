@@ -65,25 +65,32 @@ Packed ReceiveBuffers::Pack(size_t received, bool kernel_only, uint8_t* arena, s
   Packed packed;
   packed.used = first;
   for (size_t i = 0; i < received; i++) {
-    const mmsghdr& header = headers_[i];
-    uint8_t* slot = slots_ + i * kSlot;
-    const bool named =
-        header.msg_hdr.msg_namelen >= sizeof(sockaddr_nl) && sources_[i].nl_family == AF_NETLINK;
-    if (!named || (kernel_only && sources_[i].nl_pid != 0)) {
+    Entry& entry = entries[packed.count];
+    if (!Describe(i, kernel_only, &entry)) {
       packed.rejected++;
     } else {
-      Entry& entry = entries[packed.count++];
+      packed.count++;
       entry.offset = static_cast<uint32_t>(packed.used);
-      entry.length = header.msg_len;
-      entry.port_id = sources_[i].nl_pid;
-      entry.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0 ? 1 : 0;
-      entry.group = kUnknown;
-      entry.nsid = static_cast<int32_t>(kUnknown);
-      if (header.msg_hdr.msg_controllen != 0) ReadControl(header.msg_hdr, &entry);
-      memcpy(arena + packed.used, slot, header.msg_len);
-      packed.used += (header.msg_len + kAlignment - 1) & ~(kAlignment - 1);
+      memcpy(arena + packed.used, slot(i), entry.length);
+      packed.used += (entry.length + kAlignment - 1) & ~(kAlignment - 1);
     }
-    explicit_bzero(slot, header.msg_len);
+    Wipe(i);
   }
   return packed;
 }
+
+bool ReceiveBuffers::Describe(size_t i, bool kernel_only, Entry* entry) const {
+  const mmsghdr& header = headers_[i];
+  const bool named =
+      header.msg_hdr.msg_namelen >= sizeof(sockaddr_nl) && sources_[i].nl_family == AF_NETLINK;
+  if (!named || (kernel_only && sources_[i].nl_pid != 0)) return false;
+  entry->length = header.msg_len;
+  entry->port_id = sources_[i].nl_pid;
+  entry->truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0 ? 1 : 0;
+  entry->group = kUnknown;
+  entry->nsid = static_cast<int32_t>(kUnknown);
+  if (header.msg_hdr.msg_controllen != 0) ReadControl(header.msg_hdr, entry);
+  return true;
+}
+
+void ReceiveBuffers::Wipe(size_t i) { explicit_bzero(slots_ + i * kSlot, headers_[i].msg_len); }

@@ -2,6 +2,7 @@
 // system call; independent of JavaScript.
 #pragma once
 
+#include <errno.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
@@ -38,6 +39,13 @@ struct Control {
   alignas(cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
 };
 
+// Errors that the kernel sets on a socket whose events it dropped: a full receive buffer, or
+// rtnetlink failing to build the message (net/netlink/af_netlink.c netlink_overrun,
+// net/core/rtnetlink.c rtnl_set_sk_err). Each is reported once and then cleared.
+inline bool MeansLoss(int error) {
+  return error == ENOBUFS || error == ENOMEM || error == EMSGSIZE;
+}
+
 struct Packed {
   uint32_t count = 0;     // datagrams in the arena
   uint32_t rejected = 0;  // datagrams refused because of where they came from
@@ -68,6 +76,12 @@ class ReceiveBuffers {
   // without a source port are never passed on; with `kernel_only`, only those with source port 0,
   // which only the kernel has.
   Packed Pack(size_t received, bool kernel_only, uint8_t* arena, size_t first, Entry* entries);
+
+  // The parts of Pack, for datagram `i` of the last Receive. Describe returns whether it is to be
+  // passed on; it leaves the offset as it is.
+  bool Describe(size_t i, bool kernel_only, Entry* entry) const;
+  const uint8_t* slot(size_t i) const { return slots_ + i * kSlot; }
+  void Wipe(size_t i);
 
  private:
   uint8_t* slots_ = nullptr;

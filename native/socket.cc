@@ -23,11 +23,6 @@ sockaddr_nl AddressOf(uint32_t port_id, uint32_t groups) {
   return address;
 }
 
-// Errors that the kernel sets on a socket whose events it dropped: a full receive buffer, or
-// rtnetlink failing to build the message (net/netlink/af_netlink.c netlink_overrun,
-// net/core/rtnetlink.c rtnl_set_sk_err). Each is reported once and then cleared.
-bool MeansLoss(int error) { return error == ENOBUFS || error == ENOMEM || error == EMSGSIZE; }
-
 }  // namespace
 
 Napi::Function Socket::Define(Napi::Env env) {
@@ -50,6 +45,7 @@ Napi::Function Socket::Define(Napi::Env env) {
                          InstanceMethod<&Socket::Close>("close"),
                          InstanceMethod<&Socket::Rejected>("rejected"),
                          InstanceMethod<&Socket::Overruns>("overruns"),
+                         InstanceMethod<&Socket::Waiting>("waiting"),
                      });
 }
 
@@ -63,12 +59,31 @@ Socket::~Socket() {
 
 Napi::Value Socket::Open(const Napi::CallbackInfo& info) {
   int32_t protocol, netns;
-  if (!ReadInt32(info, 0, &protocol) || !ReadInt32(info, 1, &netns)) return {};
+  uint32_t read_ahead;
+  if (!ReadInt32(info, 0, &protocol) || !ReadInt32(info, 1, &netns) ||
+      !ReadUint32(info, 2, &read_ahead)) {
+    return {};
+  }
   if (descriptor_ != nullptr || closing_) return ValueOf(info.Env(), {-EISCONN, "socket"});
+  if (read_ahead % Ring::kLeast != 0 || read_ahead > Ring::kMost) {
+    return ValueOf(info.Env(), {-EINVAL, "mmap"});
+  }
+  ReadAhead* ahead = nullptr;
+  if (read_ahead != 0) {
+    ahead = new ReadAhead();
+    const Outcome allocated = ahead->Allocate(read_ahead);
+    if (allocated.result < 0) {
+      delete ahead;
+      return ValueOf(info.Env(), allocated);
+    }
+  }
   const Outcome opened = netns < 0 ? OpenSocket(protocol) : OpenSocketIn(netns, protocol);
-  if (opened.result < 0) return ValueOf(info.Env(), opened);
+  if (opened.result < 0) {
+    delete ahead;
+    return ValueOf(info.Env(), opened);
+  }
   Environment* environment = Environment::Of(info.Env());
-  const int status = Descriptor::Open(environment, opened.result, this, &descriptor_);
+  const int status = Descriptor::Open(environment, opened.result, ahead, this, &descriptor_);
   return ValueOf(info.Env(), {status, "epoll_ctl"});
 }
 
@@ -144,6 +159,7 @@ Napi::Value Socket::AttachFilter(const Napi::CallbackInfo& info) {
 
 Napi::Value Socket::ReadControl(const Napi::CallbackInfo&) {
   control_ = true;
+  if (ReadAhead* ahead = this->ahead()) ahead->ReadControl();
   return {};
 }
 
@@ -173,9 +189,14 @@ Napi::Value Socket::Start(const Napi::CallbackInfo& info) {
   if (batch < 1 || batch > kBatch) return ValueOf(env, {-EINVAL, "recvmmsg"});
   if (descriptor_ == nullptr || closing_) return ValueOf(env, {-EBADF, "recvmmsg"});
   Environment* environment = Environment::Of(env);
-  const int allocated = environment->buffers.Allocate();
-  if (allocated != 0) return ValueOf(env, {allocated, "mmap"});
   if (environment->arena.Ensure(env) == nullptr) return ValueOf(env, {-ENOMEM, "calloc"});
+  if (ReadAhead* ahead = this->ahead()) {
+    const int started = ahead->Start(fd(), kernel_only);
+    if (started != 0) return ValueOf(env, {started, "pthread_create"});
+  } else {
+    const int allocated = environment->buffers.Allocate();
+    if (allocated != 0) return ValueOf(env, {allocated, "mmap"});
+  }
   const int started = descriptor_->Start();
   if (started != 0) return ValueOf(env, {started, "epoll_ctl"});
   kernel_only_ = kernel_only;
@@ -214,6 +235,7 @@ Napi::Value Socket::Close(const Napi::CallbackInfo& info) {
   if (!ReadFunction(info, 0, &callback)) return {};
   if (descriptor_ == nullptr || closing_) return Napi::Number::New(info.Env(), -EBADF);
   StopReceiving();
+  if (ReadAhead* ahead = this->ahead()) rejected_ += ahead->TakeRejected();
   closing_ = true;
   on_closed_ = Napi::Persistent(callback);
   Ref();  // until OnClosed
@@ -222,11 +244,18 @@ Napi::Value Socket::Close(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Socket::Rejected(const Napi::CallbackInfo& info) {
+  // Rejecting alone does not wake the loop.
+  if (ReadAhead* ahead = this->ahead()) rejected_ += ahead->TakeRejected();
   return Napi::Number::New(info.Env(), rejected_);
 }
 
 Napi::Value Socket::Overruns(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), overruns_);
+}
+
+Napi::Value Socket::Waiting(const Napi::CallbackInfo& info) {
+  const size_t waiting = ahead() == nullptr ? 0 : ahead()->Waiting();
+  return Napi::Number::New(info.Env(), static_cast<double>(waiting));
 }
 
 // Reads one batch; returns its size or -errno. A call that reports a loss leaves the datagrams
@@ -251,19 +280,24 @@ void Socket::OnReadable() {
   uint8_t* arena = environment->arena.Ensure(env);
   int lost = 0;
   int failed = 0;
-  int received = arena == nullptr ? -ENOMEM : Read(&lost);
   Packed packed;
-  if (received > 0) {
-    packed = environment->buffers.Pack(received, kernel_only_, arena, Arena::First(arena),
-                                       reinterpret_cast<Entry*>(arena + Arena::EntriesAt()));
-    rejected_ += packed.rejected;
+  auto* entries = arena == nullptr ? nullptr : reinterpret_cast<Entry*>(arena + Arena::EntriesAt());
+  if (arena == nullptr) {
+    failed = ENOMEM;
+  } else if (ReadAhead* ahead = this->ahead()) {
+    overruns_ += ahead->Take(batch_, arena, Arena::First(arena), entries, &packed, &lost, &failed);
+  } else {
+    const int received = Read(&lost);
+    if (received < 0) failed = -received;
+    if (received > 0) {
+      packed =
+          environment->buffers.Pack(received, kernel_only_, arena, Arena::First(arena), entries);
+    }
   }
+  rejected_ += packed.rejected;
   Napi::Function callback = on_batch_.Value();
-  if (received < 0) {
-    // Reading again would not help, and the loop would spin.
-    failed = -received;
-    StopReceiving();
-  }
+  // Reading again would not help, and the loop would spin.
+  if (failed != 0) StopReceiving();
   if (packed.count == 0 && lost == 0 && failed == 0) return;
   Call(callback, {Napi::Number::New(env, packed.count), Napi::Number::New(env, lost),
                   Napi::Number::New(env, failed)});

@@ -13,8 +13,8 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   ~Socket();
 
  private:
-  // open(protocol, netns): in the network namespace of that descriptor, or with -1 in the thread's
-  // own
+  // open(protocol, netns, readAhead): a thread reads ahead into readAhead bytes, unless 0; in the
+  // network namespace of that descriptor, or with -1 in the thread's own
   Napi::Value Open(const Napi::CallbackInfo& info);
   // bind(portId, groups)
   Napi::Value Bind(const Napi::CallbackInfo& info);
@@ -45,6 +45,8 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   Napi::Value Close(const Napi::CallbackInfo& info);
   Napi::Value Rejected(const Napi::CallbackInfo& info);
   Napi::Value Overruns(const Napi::CallbackInfo& info);
+  // waiting(): bytes read ahead
+  Napi::Value Waiting(const Napi::CallbackInfo& info);
 
   void OnReadable() override;
   void OnClosed() override;
@@ -52,6 +54,7 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   int Read(int* lost);
   void StopReceiving();
   void Call(Napi::Function function, std::initializer_list<napi_value> arguments);
+  ReadAhead* ahead() const { return descriptor_ == nullptr ? nullptr : descriptor_->ahead(); }
   int fd() const { return descriptor_ == nullptr ? -1 : descriptor_->fd(); }
 
   Descriptor* descriptor_ = nullptr;  // null before open and after close

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import remapping from '@jridgewell/remapping';
 import { decode, encode } from '@jridgewell/sourcemap-codec';
 import { rolldown } from 'rolldown';
@@ -258,7 +259,7 @@ async function writeManual() {
     ['tools/manual.js', 'lib/cli/subcommands.js'].map(load),
   );
   mkdirSync(dirname(manual), { recursive: true });
-  writeFileSync(manual, manualPage(await wholeProgram(), version));
+  writeFileSync(manual, gzipSync(manualPage(await wholeProgram(), version), { level: 9 }));
 }
 
 function compile() {
@@ -310,11 +311,12 @@ const sourceOf = (path) => {
   return dirname(path) === 'lib' ? 'index.ts' : `${COMBINED[folder] ?? folder}.ts`;
 };
 
-/** Modules of which code and declarations say as much: generated ones, and the kernel's numbers. */
-const WITHOUT_SOURCE = /\/(codec|types|xfrm-members|constants)\.ts$/;
+/** Modules of which code and declarations say as much: generated ones, tables, and the kernel's numbers. */
+const WITHOUT_SOURCE =
+  /\/(codec|types|xfrm-members|constants)\.ts$|\/(xfrm|route)\/(structs|attributes|link-attributes|link-kinds)\.ts$/;
 
 /** Not packed, and without maps: nobody steps into the command, its daemon and the lab. */
-const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts']);
+const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts', 'recording.ts', 'fate.ts']);
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>

@@ -1,7 +1,7 @@
 /**
  * Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer, and runs the kernel tests that
  * use it most. Any sanitizer report about it is a finding; of leaks, those that the addon itself
- * allocated.
+ * allocated. The thread that reads ahead also runs without Node, with ThreadSanitizer.
  * @module
  */
 import assert from 'node:assert/strict';
@@ -113,6 +113,9 @@ function checkSanitizers(): void {
 
 build();
 checkSanitizers();
+const { headersBesideNode } = (await import(
+  pathToFileURL(join(root, 'scripts/headers.mjs')).href
+)) as { headersBesideNode: () => string | undefined };
 const reporter = join(root, 'scripts/lane-reporter.mjs');
 const { decodeEvent } = (await import(pathToFileURL(join(root, 'scripts/events.mjs')).href)) as {
   decodeEvent: (line: string) => { readonly type: string } | undefined;
@@ -145,11 +148,28 @@ for (const end of ['', 'exit']) {
   const { output, status } = run(['--expose-gc', script, `${seed}`, `${CALLS}`], true);
   if (status !== 0) finding(`calls with anything, status ${status}: ${output.slice(0, 3000)}`);
 }
+/** Threads, one after another. */
+const THREADS = 50 * times;
+{
+  const [native, binary] = [join(copy, 'native'), join(copy, 'threads')];
+  execFileSync('cc', [
+    ...['-std=c++17', '-O1', '-g', '-fsanitize=thread', '-o', binary],
+    ...['-isystem', join(headersBesideNode() ?? '', 'include/node')],
+    join(root, 'torture/sanitizers/threads.cc'),
+    ...['ring.cc', 'read_ahead.cc', 'receive_buffers.cc'].map((name) => join(native, name)),
+    ...['-lstdc++', '-lpthread'],
+  ]);
+  const { status, stdout, stderr } = spawnSync(binary, [`${seed}`, `${THREADS}`], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) finding(`threads, status ${status}: ${(stdout + stderr).slice(0, 4000)}`);
+}
 const others = readLogs();
 report({
   'tests under sanitizers': passed,
   files: files.length,
   'calls with anything': CALLS,
+  'threads under ThreadSanitizer': THREADS,
   'left out': Object.keys(EXCEPT).length,
   'leaks of others': others,
 });

@@ -6,6 +6,7 @@ import {
   kernelOnly,
   measuresLatency,
   noteLatency,
+  readAhead,
   receiveBufferSize,
   report,
   reportAtEnd,
@@ -19,7 +20,7 @@ const NAMES = { 2: 'expire', 4: 'sa', 8: 'policy' } as const satisfies Record<
 const groups = Object.entries(NAMES).flatMap(([bit, name]) =>
   groupMask & Number(bit) ? [name] : [],
 );
-const subscription = subscribe({ groups, receiveBufferSize });
+const subscription = subscribe({ groups, receiveBufferSize, readAhead });
 subscription.on('event', (event) => {
   if (report.received === 0) report.first = event.time.monotonic;
   if (event.kind !== 'overrun') report.received++;

@@ -9,6 +9,8 @@ const [bytes = '', groups = '', source = '', what] = process.argv.slice(2);
 
 /** The receive buffer to ask for. */
 export const receiveBufferSize = Number(bytes);
+/** Bytes into which a thread reads ahead; 0: no thread. */
+export const readAhead = Number(process.env.BENCH_READ_AHEAD ?? 0);
 /** Mask of the groups to join. */
 export const groupMask = Number(groups);
 /** Whether to accept only datagrams from the kernel. */

@@ -1,10 +1,10 @@
 /** The live tables: XfrmMonitor with one listener for all changes. @module */
 import { XfrmMonitor } from '../../lib/index.ts';
 import { takeForged } from './forged.ts';
-import { kernelOnly, receiveBufferSize, report, reportAtEnd } from './listener.ts';
+import { kernelOnly, readAhead, receiveBufferSize, report, reportAtEnd } from './listener.ts';
 
 if (!kernelOnly) takeForged();
-const monitor = await XfrmMonitor.open({ receiveBufferSize });
+const monitor = await XfrmMonitor.open({ receiveBufferSize, readAhead });
 monitor.on('change', (change) => {
   if (!('object' in change)) {
     if (change.kind === 'overrun') report.overruns++;

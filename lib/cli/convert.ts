@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { createWriteStream, openSync } from 'node:fs';
-import { extname } from 'node:path';
+import { basename } from 'node:path';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Command, Option } from 'commander';
@@ -48,7 +48,7 @@ export function convertCommand(): Command {
     .argument('<file>', 'the file, or the directory of a ring; - for standard input')
     .argument('<output>', 'the file to write, which must not exist; - for standard output')
     .addOption(
-      new Option('--format <name>', 'format; default: pcapng').choices(['pcapng', 'esp-sa']),
+      new Option('--format <name>', 'format; default: by the name of the output').choices(['pcapng', 'esp-sa']),
     )
     .addOption(
       new Option('--protocol <name>', 'protocol of concatenated messages')
@@ -61,12 +61,12 @@ export function convertCommand(): Command {
     .option('--to <time>', 'of a recording: end at this time')
     .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
     .action(async (file: string, output: string, options: Options, command: Command) => {
-      const format =
-        options.format ?? (extname(output) === '' && output !== '-' ? undefined : 'pcapng');
-      if (format === undefined && !/esp_sa$/.test(output)) {
-        command.error(`error: '${output}' does not end in .pcapng: name a format with '--format'`);
+      const to = options.format ?? formatOf(output);
+      if (to === undefined) {
+        command.error(
+          `error: '${output}' is neither *.pcapng nor esp_sa: name a format with '--format'`,
+        );
       }
-      const to = format ?? 'esp-sa';
       if (to === 'esp-sa' && !options.withKeys) {
         command.error("error: an esp_sa file consists of keys: '--with-keys' is needed");
       }
@@ -76,6 +76,12 @@ export function convertCommand(): Command {
       endWhenUnread();
       process.exitCode = await (to === 'esp-sa' ? toEspSa : toPcapng)(file, output, options);
     });
+}
+
+/** By the name of the output. */
+function formatOf(output: string): Format | undefined {
+  if (basename(output) === 'esp_sa') return 'esp-sa';
+  return output === '-' || output.endsWith('.pcapng') ? 'pcapng' : undefined;
 }
 
 /** Opens the output, which only its owner can read. */

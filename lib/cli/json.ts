@@ -42,6 +42,19 @@ export interface RecordingNotice {
   readonly time: EventTime;
 }
 
+/** A difference between two times of recordings. */
+export interface DifferenceRecord {
+  readonly kind: 'difference';
+  readonly object: 'state' | 'policy' | 'tunnel';
+  readonly difference: 'added' | 'removed' | 'changed';
+  readonly id: string;
+  /** The fields that differ, except counters. */
+  readonly fields: readonly string[];
+  /** The object in words, as it is in the second. */
+  readonly text: string;
+  readonly time: EventTime;
+}
+
 /** The content of a line. */
 export type JsonRecord = { readonly time: EventTime } & (
   | SubscriptionEvent
@@ -52,6 +65,7 @@ export type JsonRecord = { readonly time: EventTime } & (
   | { readonly kind: 'synced'; readonly protocol: 'xfrm'; readonly listed: number }
   | NamespaceRecord
   | RecordingNotice
+  | DifferenceRecord
   | { readonly kind: 'tunnel'; readonly tunnel: JsonTunnel }
   /** A warning about the host, in a list of tunnels. */
   | { readonly kind: 'host-warning'; readonly warning: JsonWarning }

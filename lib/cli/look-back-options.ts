@@ -5,6 +5,8 @@
 import type { Command } from 'commander';
 import { MOMENT_HELP } from '../recording/moment.ts';
 
+export { MOMENT_HELP };
+
 /** Which times of a recording are meant. */
 export interface SpanOptions {
   readonly at?: string;

@@ -84,6 +84,11 @@ export class LookBack {
         `${this.recording.path}: nothing is known about ${new Date(from).toISOString()}: no snapshot was complete by then`,
       );
     }
+    if (!namespace.synced) {
+      process.stderr.write(
+        'netlink-xfrm: events before this time are missing, and no snapshot follows them: it may be outdated\n',
+      );
+    }
     return { playback, namespace, next, records };
   }
 

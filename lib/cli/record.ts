@@ -6,14 +6,12 @@ import { statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { aborted } from 'node:util';
 import { type Command as AnyCommand, Command, InvalidArgumentError } from 'commander';
-import { namespacePath } from '../monitor/namespace-path.ts';
-import { NamespaceWatch } from '../monitor/namespace-watch.ts';
-import { RecordingFile, RecordingRing } from '../recording/files.ts';
-import { Recorder } from '../recording/recorder.ts';
+import { recordHere } from '../recording/record-here.ts';
 import { printable } from '../wire/text.ts';
 import { endedBySignal } from './events/ended.ts';
 import { EXIT } from './exit.ts';
 import { addBufferOption, addNamespacesOptions, size } from './options.ts';
+import { formatNamespace } from './text/event.ts';
 import { duration } from './tunnels/tunnel-options.ts';
 import { version } from './version.ts';
 
@@ -86,56 +84,41 @@ async function record(options: Options, command: AnyCommand): Promise<number> {
   let unwritten = 0;
   let failure: unknown;
   const say = (text: string) => process.stderr.write(`netlink-xfrm: ${text}\n`);
-  const store =
-    ring === undefined ? await RecordingFile.open(path) : await RecordingRing.open(path, ring);
-  const recorder = new Recorder(store, {
+  const recording = await recordHere({
+    path,
+    ring,
+    netns,
+    allNetns: allNetns === true,
     version,
     keys: withKeys,
     acquires,
     receiveBufferSize: buffer * 2 ** 20,
     interval: snapshots,
     failed(error, label) {
+      say(`${formatNamespace(label)}: ${printable(error.message)}`);
+      if (allNetns) return;
       failure = error;
-      say(`${label ?? 'this namespace'}: ${printable((error as Error).message)}`);
-      if (!allNetns) ended.abort();
+      ended.abort();
     },
     unwritten(error) {
       if (error) unwritten++;
       say(error ? `not written: ${printable(error.message)}` : 'written again');
     },
   });
-  if (store instanceof RecordingRing) store.rotated = () => recorder.repeat();
-  let watch: NamespaceWatch | undefined;
   try {
-    if (allNetns || netns.length === 0) recorder.add(null, undefined);
-    for (const one of netns) recorder.add(one, namespacePath(one));
-    if (allNetns) {
-      watch = new NamespaceWatch({
-        added({ name, path: at }) {
-          try {
-            recorder.add(name, at);
-          } catch (error) {
-            say(`${printable(name)}: ${printable((error as Error).message)}`);
-          }
-        },
-        removed: ({ name }) => void recorder.remove(name),
-      });
-      watch.begin();
-    }
+    await Promise.race([recording.ready(), aborted(ended.signal, ended)]);
     process.stderr.write(
-      `recording in ${printable(path)}${withKeys ? ' with keys' : ''}; Ctrl-C ends\n`,
+      `listening, recording in ${printable(path)}${withKeys ? ' with keys' : ''}; Ctrl-C ends\n`,
     );
     const timer =
       options.for === undefined ? undefined : setTimeout(() => ended.abort(), options.for);
     await aborted(ended.signal, ended);
     clearTimeout(timer);
   } finally {
-    watch?.close();
-    await recorder.close();
-    await store.close();
+    await recording.close();
   }
-  if (failure !== undefined && !allNetns) throw failure;
-  const { received, overruns } = recorder.totals;
+  if (failure !== undefined) throw failure;
+  const { received, overruns } = recording.totals;
   const lost = overruns === 0 ? 'nothing lost' : `lost events ${overruns} times`;
   process.stderr.write(`${received} events recorded, ${lost}\n`);
   return unwritten > 0 || overruns > 0 ? EXIT.conditionNotMet : EXIT.done;

@@ -28,6 +28,7 @@ interface Options {
   readonly tlsKey?: string;
   readonly tokenFile?: string;
   readonly stateDir?: string;
+  readonly record?: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -53,6 +54,7 @@ export function serveCommand(): Command {
     .addOption(new Option('--tls-key <file>', 'private key (PEM); needs --tls-cert'))
     .option('--token-file <file>', 'require this bearer token (Authorization: Bearer)')
     .option('--state-dir <directory>', 'directory in which totals and timestamps survive restarts')
+    .option('--record <directory>', 'keep a recording of at most 64 MiB (docs/recording.md)')
     .addOption(
       new Option('--log-level <level>', 'minimum level to log').choices(LOG_LEVELS).default('info'),
     )
@@ -109,6 +111,7 @@ function givenBy(options: Options, command: Command): Partial<ServeConfig> {
       ...(tlsCert !== undefined && tlsKey !== undefined && { tls: { cert: tlsCert, key: tlsKey } }),
       ...(options.tokenFile !== undefined && { tokenFile: options.tokenFile }),
       ...(options.stateDir !== undefined && { stateDir: options.stateDir }),
+      ...(options.record !== undefined && { recordDir: options.record }),
     };
   } catch (error) {
     if (error instanceof ExpectError) command.error(`error: ${error.message}`);

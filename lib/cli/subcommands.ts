@@ -57,6 +57,14 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'convert recorded messages for Wireshark',
     load: async () => (await import('./convert.ts')).convertCommand(),
   },
+  timeline: {
+    summary: 'tell what became of tunnels in a recording, in lines and as a picture',
+    load: async () => (await import('./timeline.ts')).timelineCommand(),
+  },
+  diff: {
+    summary: 'show what differs between two times of a recording',
+    load: async () => (await import('./diff.ts')).diffCommand(),
+  },
   demo: {
     summary: 'watch real SAs being added and deleted, without touching this host',
     load: async () => (await import('./demo.ts')).demoCommand(),

@@ -13,7 +13,6 @@ export type PolicyDirection = 'in' | 'out' | 'fwd';
 
 /** Why a policy does not catch a packet. */
 export type PolicyDifference =
-  | 'family'
   | 'source'
   | 'destination'
   | 'protocol'
@@ -48,11 +47,11 @@ export function selectorDifferences(selector: XfrmSelector, packet: Packet): Pol
   const { flow, ifindex } = packet;
   const one = selectorOf(flow);
   const found: PolicyDifference[] = [];
-  if (selector.family !== 'unspec' && selector.family !== flow.family) found.push('family');
-  else {
-    if (!startAlike(selector.saddr, flow.saddr, selector.prefixlenS)) found.push('source');
-    if (!startAlike(selector.daddr, flow.daddr, selector.prefixlenD)) found.push('destination');
-  }
+  // Neither address is of another family.
+  const isOther = selector.family !== 'unspec' && selector.family !== flow.family;
+  const { saddr, daddr, prefixlenS, prefixlenD } = selector;
+  if (isOther || !startAlike(saddr, flow.saddr, prefixlenS)) found.push('source');
+  if (isOther || !startAlike(daddr, flow.daddr, prefixlenD)) found.push('destination');
   if (selector.proto !== 0 && selector.proto !== flow.proto) found.push('protocol');
   if (!portMatches(selector.sport, selector.sportMask, one.sport, one.sportMask))
     found.push('source port');
@@ -133,4 +132,4 @@ const isOfHosts = ({ selector: { family, prefixlenS, prefixlenD } }: XfrmPolicy)
   Math.min(prefixlenS, prefixlenD) === (family === 'inet6' ? 128 : 32);
 
 const ofAddress = (but: readonly PolicyDifference[]): boolean =>
-  but.includes('source') || but.includes('destination') || but.includes('family');
+  but.includes('source') || but.includes('destination');

@@ -16,7 +16,14 @@ const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 export interface EventSocket {
   readonly protocol: EventProtocol;
   readonly socket: NetlinkSocket;
-  readonly granted: number;
+  /** The bytes in which events can wait: the receive buffer as granted, and memory of a thread. */
+  readonly room: number;
+}
+
+/** Where events wait, in bytes. */
+export interface EventBuffers {
+  readonly receiveBufferSize: number;
+  readonly readAhead: number;
 }
 
 /**
@@ -29,17 +36,17 @@ export interface EventSocket {
 export function openEventSocket(
   protocol: EventProtocol,
   groups: readonly number[],
-  receiveBufferSize: number,
+  { receiveBufferSize, readAhead }: EventBuffers,
   netns?: NetnsReference,
 ): EventSocket {
   let socket: NetlinkSocket | undefined;
   try {
-    socket = new NetlinkSocket({ protocol: PROTOCOLS[protocol], netns });
+    socket = new NetlinkSocket({ protocol: PROTOCOLS[protocol], netns, readAhead });
     // The kernel reports twice what it granted (net/core/sock.c).
     const granted = socket.setReceiveBufferSize(receiveBufferSize) / 2;
     socket.bind();
     for (const group of groups) socket.joinGroup(group);
-    return { protocol, socket, granted };
+    return { protocol, socket, room: granted + readAhead };
   } catch (error) {
     socket?.close();
     throw explain(error, protocol);
@@ -62,11 +69,11 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The smallest granted receive buffer, in bytes, with which reading coalesces. A smaller one could
- * overflow meanwhile: this one holds 6,500 policy events, and a busy kernel makes 500 per
+ * The least {@link EventSocket.room} with which reading coalesces. Less could overflow meanwhile: a
+ * receive buffer of this size holds 6,500 policy events, and a busy kernel makes 500 per
  * millisecond.
  */
-const LEAST_BUFFER = 4 * 2 ** 20;
+const LEAST_ROOM = 4 * 2 ** 20;
 
 /** When one socket is read: while it is wanted, with pauses in which the kernel queues events. */
 export class ReadThrottle {
@@ -76,9 +83,9 @@ export class ReadThrottle {
   #alive = true;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ socket, granted }: EventSocket, rest: number) {
+  constructor({ socket, room }: EventSocket, rest: number) {
     this.#socket = socket;
-    this.#rest = granted < LEAST_BUFFER ? 0 : rest;
+    this.#rest = room < LEAST_ROOM ? 0 : rest;
   }
 
   /** Whether it is read at all. */

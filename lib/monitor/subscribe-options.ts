@@ -9,6 +9,7 @@ import {
 } from '../base/argument.ts';
 import { MAX_BUFFER, type NetnsReference } from '../socket/index.ts';
 import { optionalNamespace } from '../socket/namespace.ts';
+import { optionalReadAhead } from '../socket/socket.ts';
 import { type EventProtocol, findGroup, type MulticastGroupName } from './multicast-groups.ts';
 
 /** What to subscribe to, and how. */
@@ -32,6 +33,13 @@ export interface SubscribeOptions {
    */
   receiveBufferSize?: number | undefined;
   /**
+   * Bytes of memory, per protocol, into which a thread reads events while the event loop is busy, a
+   * loop is slow, or the subscription is paused; up to 2^30, default 0: no thread. It keeps events
+   * that a small receive buffer would lose, and takes more CPU time for each. See docs/sockets.md,
+   * section 8.
+   */
+  readAhead?: number | undefined;
+  /**
    * Events that may be queued for a slow loop, default 4096. At that number reading stops; the
    * kernel then queues events while its buffer has room and drops the rest, which an `overrun`
    * reports.
@@ -53,6 +61,7 @@ export const READING_OPTIONS = {
   signal: optionalSignal,
   receiveBufferSize: (name: string, value: unknown) =>
     optionalInteger(name, value, 64 * 2 ** 20, 1, MAX_BUFFER),
+  readAhead: optionalReadAhead,
   highWaterMark: (name: string, value: unknown) => optionalInteger(name, value, 4096, 1, U32_MAX),
 };
 

@@ -97,14 +97,14 @@ export class Subscription
     super(() => Promise.all(this.#sockets.map(({ throttle }) => throttle.close())));
     this.#take = take;
     const of = checkedOptions('options', options, SUBSCRIBE_OPTIONS);
-    const { groups, keys, signal, receiveBufferSize, highWaterMark, coalesce, netns } = of;
+    const { groups, keys, signal, highWaterMark, coalesce, netns } = of;
     this.#keys = keys;
     this.#highWaterMark = highWaterMark;
     signal?.throwIfAborted();
     const held = new HeldNamespace(netns);
     try {
       for (const [protocol, numbers] of groups) {
-        const opened = openEventSocket(protocol, numbers, receiveBufferSize, held.netns);
+        const opened = openEventSocket(protocol, numbers, of, held.netns);
         this.#sockets.push({ ...opened, throttle: new ReadThrottle(opened, coalesce) });
       }
     } catch (error) {

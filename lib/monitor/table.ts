@@ -1,4 +1,5 @@
 /** Rows by key, with indexes that are built on first use. @module */
+import { flat } from '../base/flat.ts';
 import type { EventTime } from '../netlink/event.ts';
 
 /** One object of a table. It is replaced, never modified: an entry you keep is a snapshot. */
@@ -13,7 +14,7 @@ export interface TableEntry<Value> {
 }
 
 /** The uid of an incarnation: those added later have higher numbers. */
-export const uidOf = (id: string, incarnation: number): string => `${id} #${incarnation}`;
+export const uidOf = (id: string, incarnation: number): string => flat(`${id} #${incarnation}`);
 /** The number of a uid's incarnation. */
 export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastIndexOf('#') + 1));
 /** The id of a uid. */

@@ -24,6 +24,11 @@ export interface XfrmMonitorOptions {
   /** The receive buffer to request, in bytes, as for `subscribe()`; default 64 MiB. */
   receiveBufferSize?: number | undefined;
   /**
+   * Bytes of memory into which a thread reads events while the event loop is busy or a loop is
+   * slow, as for `subscribe()`; default 0: no thread.
+   */
+  readAhead?: number | undefined;
+  /**
    * Changes that may be queued for a slow loop, default 4096. At that number reading stops; if the
    * kernel then drops events, the tables are resynced, and an `overrun` with `slowConsumer` says
    * so.

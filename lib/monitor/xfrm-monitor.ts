@@ -166,7 +166,7 @@ export class XfrmMonitor
     { xfrmModel }: typeof import('./xfrm-table.ts'),
   ) {
     super(() => this.#release());
-    const { signal, label, netns, acquires, receiveBufferSize, ...rest } = options;
+    const { signal, label, netns, acquires, ...rest } = options;
     this.#label = label;
     this.#highWaterMark = rest.highWaterMark;
     this.#countersReadAt = now();
@@ -176,7 +176,7 @@ export class XfrmMonitor
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       this.#client = new XfrmClient({ netns: held.netns });
       this.#statFile = new XfrmStatFile(held);
-      const { socket } = openEventSocket('xfrm', groups, receiveBufferSize, held.netns);
+      const { socket } = openEventSocket('xfrm', groups, rest, held.netns);
       this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
         { model: xfrmModel, decode: decodeXfrm, dump: (add) => this.#dump(add) },

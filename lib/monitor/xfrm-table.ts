@@ -97,7 +97,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
   kinds: {
     state: {
       indexes: stateIndexes,
-      shared: ['lifetime', 'stats', 'replay'],
+      shared: ['lifetime', 'stats', 'replay', 'selector', 'aead', 'auth', 'authTrunc', 'crypt'],
       // net/xfrm/xfrm_state.c: state_all; xfrm_policy.c: policy_all.
       newestFirst: true,
       key: stateRowKey,
@@ -116,7 +116,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
     },
     policy: {
       indexes: policyIndexes,
-      shared: ['lifetime', 'templates'],
+      shared: ['lifetime', 'templates', 'current'],
       newestFirst: true,
       key: policyRowKey,
       id: policyId,

@@ -202,7 +202,11 @@ interface To {
 
 /** A datagram of messages. */
 function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: number): Uint8Array {
-  const writer = new MessageWriter();
+  const size = messages.reduce(
+    (sum, one) => sum + (one instanceof Uint8Array ? one.length + 3 : 0),
+    0,
+  );
+  const writer = new MessageWriter(size || undefined);
   for (const message of messages) {
     if (message instanceof Uint8Array) {
       const at = writer.reserve(message.length);
@@ -222,7 +226,7 @@ function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: n
     if (attributes) AttributeWriter.within(writer, undefined, attributes);
     writer.endMessage(at);
   }
-  const datagram = writer.written().slice();
+  const datagram = writer.written();
   const view = new DataView(datagram.buffer);
   for (let at = 0; datagram.length - at >= NLMSG_HDRLEN; ) {
     view.setUint16(at + 6, readHeader(view, at).flags | flags, LE);

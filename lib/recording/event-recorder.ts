@@ -3,6 +3,7 @@
  * between them.
  * @module
  */
+import { setImmediate } from 'node:timers/promises';
 import { openEventSocket, ReadThrottle } from '../monitor/event-socket.ts';
 import { LossDetector } from '../monitor/losses.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
@@ -37,14 +38,14 @@ export interface EventRecording {
    */
   inspect?(view: DataView, at: number, length: number): boolean;
   /** Called after each snapshot. */
-  settled?(): void;
+  settled(): void;
   /** It can no longer be recorded. */
   failed(error: unknown): void;
 }
 
 const NUMBERS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
-/** Milliseconds for which events are coalesced, as by `monitor`. */
-const COALESCE = 1;
+/** Milliseconds for which events are coalesced: fewer wake-ups, and times that are late by as much. */
+const COALESCE = 5;
 /** Milliseconds until it looks again whether events are waiting. */
 const AGAIN = 1;
 /** Milliseconds from an event that leaves a doubt to a snapshot, which then resolves several. */
@@ -53,6 +54,9 @@ const DOUBT = 200;
 const LEAST = 20;
 /** Bytes of snapshots per millisecond, before compression, unless events were lost. */
 const BUDGET = 200;
+
+/** Turns of the event loop in which waiting events are still read at the end. */
+const LAST_TURNS = 1000;
 
 type Phase = 'idle' | 'emptying' | 'dumping' | 'settling';
 
@@ -85,7 +89,7 @@ export class EventRecorder {
     this.#what = what;
     this.#number = NUMBERS[what.protocol];
     const { protocol, groups, receiveBufferSize, netns, filter } = what;
-    const opened = openEventSocket(protocol, groups, receiveBufferSize, netns);
+    const opened = openEventSocket(protocol, groups, { receiveBufferSize, readAhead: 0 }, netns);
     this.#socket = opened.socket;
     try {
       if (filter) this.#socket.attachFilter(filter);
@@ -128,6 +132,20 @@ export class EventRecorder {
   snapshot(): void {
     this.#lost = true;
     this.#want(0);
+  }
+
+  /** Reads what is waiting, unless there is no end to it. */
+  async drain(): Promise<void> {
+    try {
+      for (let turns = 0; turns < LAST_TURNS && !this.#losses.caughtUp(); turns++) {
+        this.#throttle.now();
+        // The first ends the current turn, so that the socket is polled between the two.
+        await setImmediate();
+        await setImmediate();
+      }
+    } catch {
+      // It is closed.
+    }
   }
 
   async close(): Promise<void> {
@@ -244,7 +262,7 @@ export class EventRecorder {
     const took = end - this.#began;
     this.#soonest = end + Math.max(LEAST, took);
     this.#rested = Math.max(this.#soonest, end + this.#bytes / BUDGET);
-    if (phase === 'settled') this.#what.settled?.();
+    if (phase === 'settled') this.#what.settled();
     if (this.#wanted) this.#want(this.#lost ? 0 : DOUBT);
     else this.#want(this.#what.interval);
   }

@@ -97,6 +97,9 @@ export class Recorder {
   readonly #open = new Map<string | null, Recorded>();
   readonly #ticks: readonly NodeJS.Timeout[];
   #offset = clockOffset();
+  /** Protocols and namespaces without a snapshot yet. */
+  readonly #unsettled = new Set<object>();
+  #allSettled = () => {};
   #past = { received: 0, overruns: 0 };
 
   constructor(store: BlockStore, options: RecorderOptions) {
@@ -152,7 +155,12 @@ export class Recorder {
       const who = new SocketOwners({ netns: held.netns });
       const { receiveBufferSize, keys, interval, acquires } = this.#options;
       const failed = (error: unknown) => this.#fail(label, error);
-      const common = { netns: held.netns, index, receiveBufferSize, keys, interval, failed };
+      const common = () => {
+        const one = {};
+        this.#unsettled.add(one);
+        const settled = () => this.#settled(one);
+        return { netns: held.netns, index, receiveBufferSize, keys, interval, failed, settled };
+      };
       const inspect = (view: DataView, at: number, length: number) => {
         if (length < NLMSG_HDRLEN) return true;
         const type = messageType(view, at);
@@ -164,10 +172,12 @@ export class Recorder {
       };
       const groups = acquires ? [...GROUPS, X.XFRMNLGRP_ACQUIRE] : GROUPS;
       events.push(
-        new EventRecorder(this.#writer, { protocol: 'xfrm', groups, ...common, inspect }),
+        new EventRecorder(this.#writer, { protocol: 'xfrm', groups, ...common(), inspect }),
       );
       const addresses = { groups: ADDRESS_GROUPS, filter: LOCAL_ROUTES };
-      events.push(new EventRecorder(this.#writer, { protocol: 'route', ...addresses, ...common }));
+      events.push(
+        new EventRecorder(this.#writer, { protocol: 'route', ...addresses, ...common() }),
+      );
       if (known < 0) this.#labels.push(label);
       // A block states its namespaces at its beginning.
       this.#writer.flush();
@@ -175,12 +185,26 @@ export class Recorder {
       this.#note(index, { kind: 'namespace', state: 'added' });
     } catch (error) {
       for (const one of events) void one.close();
+      this.#unsettled.clear();
       stat?.close();
       held.close();
       throw error;
     }
     for (const one of events) one.start();
     this.#readStats();
+  }
+
+  /** Resolves when a snapshot of each namespace has been recorded, or it can no longer be. */
+  ready(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#allSettled = resolve;
+      this.#settled({});
+    });
+  }
+
+  #settled(one: object): void {
+    this.#unsettled.delete(one);
+    if (this.#unsettled.size === 0) this.#allSettled();
   }
 
   /** Ends recording a namespace. */
@@ -208,6 +232,7 @@ export class Recorder {
   /** Ends recording. @returns a promise that is fulfilled when everything is stored */
   async close(): Promise<void> {
     for (const one of this.#ticks) clearInterval(one);
+    await Promise.all(this.#recorders.map((one) => one.drain()));
     this.#readStats();
     await Promise.all([...this.#open.keys()].map((label) => this.remove(label)));
     this.#note(0, { kind: 'end' });
@@ -222,6 +247,8 @@ export class Recorder {
 
   #fail(label: string | null, error: unknown): void {
     void this.remove(label);
+    this.#unsettled.clear();
+    this.#settled({});
     this.#options.failed(error, label);
   }
 

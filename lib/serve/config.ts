@@ -34,6 +34,8 @@ export interface ServeConfig {
   /** Milliseconds between two readings of the counters. */
   readonly refresh: number;
   readonly stateDir: string | undefined;
+  /** Directory of a recording (docs/recording.md). */
+  readonly recordDir: string | undefined;
   /** The most tunnels with series of their own, in each namespace. */
   readonly tunnelSeries: number;
   /** The most streams of events. */
@@ -54,6 +56,7 @@ export const DEFAULTS: ServeConfig = {
   acquires: false,
   refresh: 10_000,
   stateDir: undefined,
+  recordDir: undefined,
   tunnelSeries: 10_000,
   eventStreams: 128,
   connections: 512,
@@ -218,6 +221,7 @@ const MEMBERS: { readonly [Name in keyof ServeConfig]: Check<ServeConfig[Name]> 
   acquires: flag,
   refresh: duration(1000),
   stateDir: text,
+  recordDir: text,
   tunnelSeries: whole(1, 1_000_000),
   eventStreams: whole(0, 10_000),
   connections: whole(8, 100_000),

@@ -1,5 +1,6 @@
 /** `netlink-xfrm serve`: watches, answers, reads its configuration again, and ends. @module */
 import type { Sample } from '../metrics/metric.ts';
+import type { RecordingHere } from '../recording/record-here.ts';
 import { readToken } from './access.ts';
 import { outOfDate, readCredentials } from './certificate.ts';
 import { checkNames, DEFAULTS, readConfig, type ServeConfig } from './config.ts';
@@ -11,6 +12,10 @@ import { Service } from './service.ts';
 import { StateFile } from './state-file.ts';
 
 /** How the daemon is started. */
+/** Bytes of the ring of a recording, and milliseconds between its snapshots. */
+const RING = 64 * 2 ** 20;
+const SNAPSHOTS = 10_000;
+
 export interface DaemonOptions {
   readonly version: string;
   /** The configuration's file. */
@@ -27,6 +32,7 @@ const FIXED = [
   'acquires',
   'refresh',
   'stateDir',
+  'recordDir',
   'tunnelSeries',
   'connections',
 ] as const;
@@ -48,6 +54,7 @@ export class Daemon {
   readonly #told = new Map<Refusal, { at: number; count: number }>();
   readonly #stateWrites = { success: 0, error: 0 };
   readonly #stateFile: StateFile | undefined;
+  #recording: RecordingHere | undefined;
   #saving: NodeJS.Timeout | undefined;
   #saveFailed = false;
   /** Read once: each reading differs a little, and would look like a restart. */
@@ -104,6 +111,7 @@ export class Daemon {
     await this.#service.start();
     const failures = this.#service.namespaces.map(({ failure }) => failure);
     if (failures.length > 0 && failures.every(isHopeless)) throw failures[0];
+    if (config.recordDir !== undefined) await this.#record(config.recordDir);
     if (this.#stateFile) this.#saving = setInterval(() => this.#save(), SAVE).unref();
     // Ready once every namespace that exists is synced. One that does not exist may never come, and a
     // service manager would end a service that is not ready in time. Each change of what is watched is
@@ -166,7 +174,36 @@ export class Daemon {
     clearInterval(this.#saving);
     await this.#stateFile?.settled();
     await this.#save(true);
+    await this.#recording?.close();
     await this.#service.close();
+  }
+
+  /** Records what is watched. The daemon goes on without a recording that is not possible. */
+  async #record(path: string): Promise<void> {
+    const { config } = this.#service;
+    const failed = (error: Error) =>
+      this.lifeCycle.notice('error', 'record-failed', `cannot record: ${error.message}`, { path });
+    try {
+      const { recordHere } = await import('../recording/record-here.ts');
+      this.#recording = await recordHere({
+        path,
+        ring: RING,
+        netns: config.netns,
+        allNetns: config.allNetns,
+        version: this.#options.version,
+        keys: false,
+        acquires: config.acquires,
+        receiveBufferSize: 64 * 2 ** 20,
+        interval: SNAPSHOTS,
+        failed,
+        unwritten: (error) => {
+          if (error) failed(error);
+          else this.lifeCycle.notice('info', 'record-continued', 'recording again', { path });
+        },
+      });
+    } catch (error) {
+      failed(error as Error);
+    }
   }
 
   #openState(directory: string): StateFile {

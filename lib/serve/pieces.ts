@@ -58,6 +58,8 @@ export async function sendPieces(
     response.end();
     return;
   }
+  // Nothing may be written for long while many answers are made at once: `PATIENCE` is the limit.
+  response.socket?.setTimeout(0);
   // The least effort: the text of metrics shrinks to a twentieth with any.
   const zip = gzip ? createGzip({ level: constants.Z_BEST_SPEED, chunkSize: CHUNK }) : undefined;
   zip?.pipe(response);

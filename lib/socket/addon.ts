@@ -16,8 +16,11 @@ export interface Failure {
 export interface NativeSocket {
   /** For a stand-in socket (stand-in.ts): what real sockets take from the addon. */
   readonly standIn?: { readonly constants: Addon['constants']; readonly batch: ArenaBatch };
-  /** `netns` is the descriptor of a network namespace, or -1 for that of the current thread. */
-  open(protocol: number, netns: number): number | Failure;
+  /**
+   * `netns` is the descriptor of a network namespace, or -1 for that of the current thread. A thread
+   * reads ahead into `readAhead` bytes, unless that is 0.
+   */
+  open(protocol: number, netns: number, readAhead: number): number | Failure;
   bind(portId: number, groups: number): number;
   connect(portId: number, groups: number): number;
   disconnect(): number;
@@ -41,6 +44,8 @@ export interface NativeSocket {
   close(callback: () => void): number;
   rejected(): number;
   overruns(): number;
+  /** Bytes that were read ahead; not 0 while the thread reads. */
+  waiting(): number;
 }
 
 /**

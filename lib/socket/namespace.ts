@@ -161,13 +161,17 @@ export class HeldNamespace {
  * Opens a socket. For another namespace, this uses a thread that exists only for the call
  * (native/namespace.cc): the thread that runs JavaScript never changes its namespace.
  */
-export function openSocket(protocol: number, netns: NetnsReference | undefined): NativeSocket {
+export function openSocket(
+  protocol: number,
+  netns: NetnsReference | undefined,
+  readAhead: number,
+): NativeSocket {
   if (netns instanceof KernelStandIn) return netns.openSocket(protocol);
   const socket = new (addon().Socket)();
   const result =
     netns === undefined
-      ? socket.open(protocol, -1)
-      : withNamespace(netns, (descriptor) => socket.open(protocol, descriptor));
+      ? socket.open(protocol, -1, readAhead)
+      : withNamespace(netns, (descriptor) => socket.open(protocol, descriptor, readAhead));
   if (typeof result === 'number') return socket;
   const { errno, syscall } = result;
   if (errno === -system.errno.EPROTONOSUPPORT && syscall === 'socket') {

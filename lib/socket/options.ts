@@ -179,7 +179,8 @@ export function queue(socket: NativeSocket): { bytes: number; drops: number } {
   const { SOL_SOCKET, SO_MEMINFO } = constantsOf(socket);
   check(socket.getOption(SOL_SOCKET, SO_MEMINFO, new Uint8Array(meminfo.buffer)), 'getsockopt');
   const { 0: bytes = 0, 8: drops = 0 } = meminfo;
-  return { bytes, drops };
+  // Queried afterwards: what left the queue before is among it.
+  return { bytes: bytes + socket.waiting(), drops };
 }
 
 export function detachFilter(socket: NativeSocket): void {

@@ -41,6 +41,14 @@ export interface NetlinkSocketOptions {
    * at most one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg).
    */
   batch?: number;
+  /**
+   * Bytes of memory, up to 2^30, into which a thread of its own reads datagrams, so that the
+   * receive buffer does not fill up while the event loop is busy or receiving is paused. It reads
+   * from the first {@link NetlinkSocket.receive} on. If the memory is full, it stops until half of
+   * it is free, and datagrams wait in the receive buffer again. Rounded up to a multiple of 256
+   * KiB; default 0: no thread. See docs/sockets.md, section 10.
+   */
+  readAhead?: number;
 }
 
 const OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkSocketOptions>([
@@ -49,6 +57,7 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof NetlinkSocketOptions>([
   'netns',
   'signal',
   'batch',
+  'readAhead',
 ]);
 
 /** A netlink address, struct sockaddr_nl. */
@@ -62,6 +71,15 @@ export interface NetlinkAddress {
 const arena = new ArenaBatch();
 const KERNEL: NetlinkAddress = { portId: 0, groups: 0 };
 const ADDRESS: ReadonlySet<string> = new Set<keyof NetlinkAddress>(['portId', 'groups']);
+
+/** The least memory to read ahead into, and its unit (native/ring.h). */
+const UNIT = 2 ** 18;
+
+/** Checks an option `readAhead`. @returns bytes; 0: no thread */
+export function optionalReadAhead(name: string, value: unknown): number {
+  const bytes = optionalInteger(name, value, 0, 0, 2 ** 30);
+  return Math.ceil(bytes / UNIT) * UNIT;
+}
 
 let opened = 0;
 
@@ -113,10 +131,11 @@ export class NetlinkSocket {
     const protocol = integer('options.protocol', options.protocol, 0, 31);
     this.#kernelOnly = optionalBoolean('options.kernelOnly', options.kernelOnly, true);
     this.#batch = optionalInteger('options.batch', options.batch, MAX_BATCH, 1, MAX_BATCH);
+    const readAhead = optionalReadAhead('options.readAhead', options.readAhead);
     const netns = optionalNamespace('options.netns', options.netns);
     const signal = optionalSignal('options.signal', options.signal);
     signal?.throwIfAborted();
-    this.#native = openSocket(protocol, netns);
+    this.#native = openSocket(protocol, netns, readAhead);
     this.#of = { socket: ++opened, protocol };
     if (channels.open.hasSubscribers) channels.open.publish({ ...this.#of, netns });
     // Weakly, so that the signal does not keep an unused socket alive.

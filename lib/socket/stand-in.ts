@@ -231,6 +231,10 @@ export class StandInSocket implements NativeSocket {
     return this.#overruns;
   }
 
+  waiting(): number {
+    return 0;
+  }
+
   /** Delivers in a separate turn, as the event loop does. */
   #wake(): void {
     if (this.#reader === undefined || (this.#queue.length === 0 && this.#lost === 0)) return;

@@ -8,7 +8,7 @@ import {
   routedAddress,
 } from '../monitor/address-table.ts';
 import type { ObjectChange, TableChange } from '../monitor/changes.ts';
-import { openEventSocket } from '../monitor/event-socket.ts';
+import { type EventBuffers, openEventSocket } from '../monitor/event-socket.ts';
 import { type AddDumped, LiveTables } from '../monitor/live-tables.ts';
 import type { Tables } from '../monitor/object-model.ts';
 import type { Malformed } from '../netlink/event.ts';
@@ -73,11 +73,11 @@ export class Addresses {
   readonly tables: LiveTables<AddressKinds, RouteEvent>;
   #interrupted = 0;
 
-  constructor(netns: NetnsReference | undefined, receiveBufferSize: number) {
+  constructor(netns: NetnsReference | undefined, buffers: EventBuffers) {
     this.#client = new RouteClient({ netns });
     let socket: NetlinkSocket | undefined;
     try {
-      ({ socket } = openEventSocket('route', ADDRESS_GROUPS, receiveBufferSize, netns));
+      ({ socket } = openEventSocket('route', ADDRESS_GROUPS, buffers, netns));
       // Events queued before the filter do no harm.
       socket.attachFilter(LOCAL_ROUTES);
       this.tables = new LiveTables<AddressKinds, RouteEvent>(

@@ -40,7 +40,8 @@ export function including<Value extends object>(few: Few<Value>, value: Value): 
   if (few === undefined) return value;
   if (few instanceof Set) return few.add(value);
   if (has(few, value)) return few;
-  const all = [...each(few), value];
+  // Of just their length, unlike what `...` makes.
+  const all = Array.isArray(few) ? few.concat([value]) : [few as Value, value];
   return all.length > SOME ? new Set(all) : all;
 }
 
@@ -51,7 +52,7 @@ export function excluding<Value extends object>(few: Few<Value>, value: Value): 
     return few.size === 0 ? undefined : few;
   }
   if (!has(few, value)) return few;
-  const left = [...each(few)].filter((one) => one !== value);
+  const left = kept([...each(few)].filter((one) => one !== value));
   return left.length > 1 ? left : left[0];
 }
 

@@ -129,7 +129,10 @@ export function evaluateState(
     counters: settling ? { ...counters, outAt: undefined, unanswered: undefined } : counters,
     pending: undefined,
   });
-  if (before === undefined && seen.isFound) return told(at(now, from), from !== undefined);
+  if (before === undefined && seen.isFound) {
+    const since = from === began.monotonic ? began : at(now, from);
+    return told(since, from !== undefined);
+  }
   const early =
     before?.state === undefined ||
     (state === 'acquiring' ? rank(state) < rank(before.state) : state !== before.state);

@@ -15,7 +15,7 @@ export interface TunnelMonitorOptions
   extends Omit<XfrmMonitorOptions, 'highWaterMark' | 'refreshInterval' | 'acquires'> {
   /**
    * A monitor to build on, which remains the caller's and is not closed with this one. Then
-   * `netns`, `receiveBufferSize`, `acquires` and `refreshInterval` are its own, and the same
+   * `netns`, `receiveBufferSize`, `readAhead`, `acquires` and `refreshInterval` are its own, and the same
    * `netns` must be given here. Default: opens one.
    */
   readonly monitor?: XfrmMonitor | undefined;

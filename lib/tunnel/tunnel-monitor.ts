@@ -144,10 +144,10 @@ export class TunnelMonitor
     let below = monitor;
     try {
       const [{ Addresses }, { Tunnels }] = await join();
-      addresses = new Addresses(held.netns, given.receiveBufferSize);
+      addresses = new Addresses(held.netns, given);
       await addresses.open(signal);
-      const { receiveBufferSize, refreshInterval, acquires, label } = given;
-      const more = { receiveBufferSize, refreshInterval, acquires, label };
+      const { receiveBufferSize, readAhead, refreshInterval, acquires, label } = given;
+      const more = { receiveBufferSize, readAhead, refreshInterval, acquires, label };
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();

@@ -136,6 +136,8 @@ export class TunnelRecord implements Due {
   /** The counters were read, and none of its own moved: an evaluation would not change. */
   unmoved({ monotonic }: EventTime): void {
     const { evaluation, tunnel } = this;
+    // It was evaluated meanwhile.
+    if (evaluation && evaluation.counters.at >= monotonic) return;
     if (evaluation)
       this.evaluation = { ...evaluation, counters: { ...evaluation.counters, at: monotonic } };
     // Its entries hold the time of the reading.
@@ -215,6 +217,8 @@ export class TunnelRecord implements Due {
     const members = both((direction) => this.#members(direction));
     const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
     const newest = all.at(-1);
+    // One by one: an object that is made with `...` keeps its fields in another.
+    const entries = this.#entries;
     const values = policies.map(({ entry }) => entry.value);
     this.tunnel = Object.freeze({
       id: this.id,
@@ -235,7 +239,10 @@ export class TunnelRecord implements Due {
       sinceKnown,
       upSince,
       selectors: values.map(({ dir, selector }) => ({ dir, selector })),
-      ...this.#entries,
+      sas: entries.sas,
+      larval: entries.larval,
+      policies: entries.policies,
+      parts: entries.parts,
       traffic: this.traffic,
       installedAt: newest?.current.addedAt,
       expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),

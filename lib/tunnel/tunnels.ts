@@ -50,8 +50,10 @@ export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
 const REMEMBERED = 10_000;
 /** Milliseconds by which the wall clock may jump before all tunnels are evaluated again. */
 const WALL_CLOCK_SET = 500;
-/** Groups evaluated per slice after a counter reading. */
+/** Groups evaluated per slice after a counter reading … */
 const SOME = 16;
+/** … and tunnels that only show its time. */
+const MORE = 128;
 
 export class Tunnels {
   readonly #host: TunnelsHost;
@@ -75,6 +77,8 @@ export class Tunnels {
   #read: EventTime;
   /** Groups still to be evaluated after the last counter reading. */
   readonly #unevaluated = new Set<SaGroup>();
+  /** Tunnels that are only to show the time of that reading. */
+  #unmoved: TunnelRecord[] = [];
   /** The offset of the wall clock from the monotonic clock, as used for all tunnels. */
   #wallOffset: number;
   /** Up to when everything the kernel announced is known, monotonic. */
@@ -254,8 +258,9 @@ export class Tunnels {
       if (isSet || group.looked || group.acquired.length > 0) this.#unevaluated.add(group);
     }
     for (const group of this.#members.dirty) this.#unevaluated.add(group);
+    this.#unmoved = [];
     for (const record of this.#records.values()) {
-      if (record.group && !this.#unevaluated.has(record.group)) record.unmoved(now);
+      if (record.group && !this.#unevaluated.has(record.group)) this.#unmoved.push(record);
     }
   }
 
@@ -273,6 +278,8 @@ export class Tunnels {
       this.#evaluateGroup(group, now);
       for (const one of group.linked) one.looked = false;
     }
+    for (const record of this.#unmoved.splice(-MORE)) record.unmoved(this.#read);
+    if (this.#unmoved.length > 0) return false;
     this.flush(now, heardUntil);
     if (this.countersReadAt !== this.#read) {
       this.countersReadAt = this.#read;

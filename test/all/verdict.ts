@@ -140,8 +140,31 @@ export function judgeTestimony(host: string, testimony: Testimony): string[] {
     ...judgeSas(testimony, seen).map((text) => `${host}: live table: ${text}`),
     ...judgeLines(testimony.tunnels, seen).map((text) => `${host}: tunnels: ${text}`),
     ...judgeLines(testimony.command, seen).map((text) => `${host}: command: ${text}`),
+    ...judgeRecorded(testimony).map((text) => `${host}: recording: ${text}`),
   ];
 }
+
+/** A recording tells afterwards what was told live, tunnel by tunnel. */
+function judgeRecorded({ tunnels, recorded }: Testimony): string[] {
+  if (recorded === undefined) return [];
+  const told = (lines: readonly ToldLine[]) => {
+    const stories = new Map<string, string[]>();
+    for (const { kind, id, state, reason, by, direction, from, to } of lines) {
+      if (!SURE.has(kind)) continue;
+      const line = [kind, state, reason, by, direction, from, to].filter(Boolean).join(' ');
+      stories.set(id, [...(stories.get(id) ?? []), line]);
+    }
+    return stories;
+  };
+  const [live, after] = [told(tunnels), told(recorded)];
+  return [...new Set([...live.keys(), ...after.keys()])].flatMap((id) => {
+    const [one, two] = [live, after].map((stories) => (stories.get(id) ?? []).join('\n'));
+    return one === two ? [] : [`${id}: live:\n${one}\nrecorded:\n${two}`];
+  });
+}
+
+/** Changes that do not depend on when counters were read. */
+const SURE = new Set(['up', 'down', 'rekeyed']);
 
 /** Each SA that was added and removed is reported exactly once. */
 function judgeSas({ sas }: Testimony, seen: Seen): string[] {

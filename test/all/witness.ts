@@ -3,9 +3,10 @@
  * library, and the command. Runs in the guest; verdict.ts compares them.
  * @module
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NETLINK_XFRM } from '../../lib/constants.ts';
@@ -53,6 +54,8 @@ export interface Testimony {
   readonly tunnels: readonly ToldLine[];
   /** What the command printed of tunnels. */
   readonly command: readonly ToldLine[];
+  /** What a recording made at the same time tells of them afterwards; undefined if there is none. */
+  readonly recorded?: readonly ToldLine[] | undefined;
 }
 
 export class Witness {
@@ -63,6 +66,8 @@ export class Witness {
   readonly #lines: ToldLine[] = [];
   readonly #ip: ChildProcess;
   readonly #command: ChildProcess | undefined;
+  readonly #recorder: ChildProcess | undefined;
+  readonly #recording = join(mkdtempSync(join(tmpdir(), 'netlink-xfrm-witness-')), 'all.nxr');
   #printedByIp = '';
   #printed = '';
   /** Whether the table has the policy that marks the end. */
@@ -116,6 +121,27 @@ export class Witness {
     this.#command.stdout?.setEncoding('utf8').on('data', (text) => {
       this.#printed += text;
     });
+    const record = ['record', '--acquires', '-o', this.#recording];
+    this.#recorder = run(process.execPath, program, ...record);
+  }
+
+  /** What the recording tells of tunnels. */
+  #lookBack(): readonly ToldLine[] {
+    const args = [
+      'tunnels',
+      '--recording',
+      this.#recording,
+      '--from',
+      'start',
+      '--acquires',
+      '--json',
+    ];
+    const run = spawnSync(process.execPath, [program, ...args], {
+      encoding: 'utf8',
+      maxBuffer: 2 ** 28,
+    });
+    if (run.status !== 0) throw new Error(`${args.join(' ')}: ${run.stderr}`);
+    return toldIn(run.stdout);
   }
 
   /** Tunnel changes reported so far. */
@@ -133,14 +159,20 @@ export class Witness {
   /** Until the programs listen. */
   async #ready(): Promise<void> {
     let said = '';
-    this.#command?.stderr?.setEncoding('utf8').on('data', (text) => {
-      said += text;
+    const [follow, record] = [this.#command, this.#recorder].map((child) => {
+      const heard = { text: '' };
+      child?.stderr?.setEncoding('utf8').on('data', (text) => {
+        heard.text += text;
+        said += text;
+      });
+      return heard;
     });
     const { pid } = this.#ip;
     const listens = new RegExp(`^\\S+ ${NETLINK_XFRM} +${pid} +(?!0{8})`, 'm');
     for (let i = 0; ; i++) {
       const isReady = listens.test(readFileSync(`/proc/${pid}/net/netlink`, 'latin1'));
-      if (isReady && (!this.#command || said.includes('listening to'))) return;
+      const doListen = [follow, record].every((one) => one?.text.includes('listening'));
+      if (isReady && (!this.#command || doListen)) return;
       if (i > 600) throw new Error(`ip or the command does not listen: ${said}`);
       await sleep(100);
     }
@@ -164,7 +196,7 @@ export class Witness {
   /** Ends the programs and returns everything reported before the end was marked: each goes on for a different time. */
   async close(): Promise<Testimony> {
     await this.#caughtUp();
-    for (const child of [this.#ip, this.#command]) {
+    for (const child of [this.#ip, this.#command, this.#recorder]) {
       if (!child) continue;
       const closed = once(child, 'close');
       child.kill('SIGTERM');
@@ -172,19 +204,23 @@ export class Witness {
     }
     await this.tunnels.close();
     await this.#states.close();
-    const command = this.#printed.split('\n').flatMap((line) => {
-      if (!line.includes('"tunnel-change"')) return [];
-      const { change, ...more } = JSON.parse(line);
-      return linesOf({ ...more, kind: change }, Date.parse(more.time));
-    });
     return {
       ip: this.#printedByIp.slice(0, this.#printedByIp.indexOf(LAST)),
       sas: this.#sas,
       tunnels: untilLast(this.#lines),
-      command: untilLast(command),
+      command: untilLast(toldIn(this.#printed)),
+      recorded: this.#recorder && untilLast(this.#lookBack()),
     };
   }
 }
+
+/** The changes of tunnels in JSON. */
+const toldIn = (printed: string): readonly ToldLine[] =>
+  printed.split('\n').flatMap((line) => {
+    if (!line.includes('"tunnel-change"')) return [];
+    const { change, ...more } = JSON.parse(line);
+    return linesOf({ ...more, kind: change }, Date.parse(more.time));
+  });
 
 function untilLast(lines: readonly ToldLine[]): readonly ToldLine[] {
   const end = lines.findIndex(({ remote }) => remote === LAST);

@@ -303,7 +303,8 @@ function everywhere(...commands: string[]): string[] {
     named('red', 'in'),
     named('blue', 'fwd'),
     `ip netns attach own $$ && ip ${add}`,
-    ...commands.map((one) => `echo; ${process.execPath} ${program} ${one} || exit 1`),
+    `command() { ${process.execPath} ${program} "$@"; }`,
+    ...commands.map((one) => `echo; ${one}`),
   ].join('\n');
   const { stdout, stderr, status } = spawnSync(
     'unshare',
@@ -321,12 +322,15 @@ test('--all-netns lists SAs, policies and tunnels of this namespace and of named
   const policies = (label: string, dir: string) =>
     `${label} ${dir} 10.0.0.0/24 > 10.1.0.0/24 allow priority 0 index`;
   const [states, lines = '', filtered = '', json = '', watched = '', tunnels = ''] = everywhere(
-    'state --all-netns',
-    'policy --all-netns',
-    'policy --all-netns dir=in',
-    'policy --all-netns --json',
-    'policy --all-netns --watch --until 1s 2>&1',
-    'tunnels --all-netns --expect paris=203.0.113.1',
+    'command state --all-netns',
+    'command policy --all-netns',
+    'command policy --all-netns dir=in',
+    'command policy --all-netns --json',
+    // It ends by itself after an event, which comes when the list is complete.
+    `command policy --all-netns --watch --count 1 > /run/watched 2>&1 &
+     until grep -q synced /run/watched; do sleep 0.1; done
+     ip -n blue ${add}; wait $!; cat /run/watched`,
+    'command tunnels --all-netns --expect paris=203.0.113.1',
   );
   assert.equal(states, '');
   const expected = [policies('(own)', 'out'), policies('blue', 'fwd'), policies('red', 'in')];
@@ -344,15 +348,16 @@ test('--all-netns lists SAs, policies and tunnels of this namespace and of named
   assert.match(listening, /^listening to policy expire migrate in \(own\) blue red /);
   assert.deepEqual(followed.slice(0, 3).sort(), [...expected].sort());
   assert.match(followed[3] ?? '', /^\S+ synced {4}3 policies listed$/);
-  assert.equal(followed[4], '0 events, nothing lost');
+  assert.match(followed[4] ?? '', /^\S+ blue NEWPOLICY out 10\.0\.0\.0\/24 > /);
+  assert.equal(followed[5], '1 event (NEWPOLICY 1), nothing lost');
   // It is missing in three namespaces, and is listed once.
   assert.match(tunnels, /^\(own\) down paris any > 203\.0\.113\.1 .*\n$/);
 });
 
 test('--until ends a stream by itself; --since and -n', () => {
   const [summary = '', tunnels = ''] = everywhere(
-    'monitor --until 100ms 2>&1',
-    'tunnels --watch --until 3s 2>&1',
+    'command monitor --until 100ms 2>&1',
+    'command tunnels --watch --until 3s 2>&1',
   );
   assert.match(summary, /^listening to .*\n0 events, nothing lost\n$/);
   assert.match(tunnels, /\n?0 events, nothing lost\n$/);

@@ -172,9 +172,9 @@ test('the addon survives a socket that was never opened, opened twice or closed'
     socket.close(() => {}),
     EBADF,
   );
-  assert.equal(socket.open(0, -1), 0);
+  assert.equal(socket.open(0, -1, 0), 0);
   const open = { errno: -106, syscall: 'socket' };
-  assert.deepEqual(socket.open(0, -1), open, 'EISCONN');
+  assert.deepEqual(socket.open(0, -1, 0), open, 'EISCONN');
   assert.equal(
     socket.address(new Uint8Array(7), false),
     -22,
@@ -187,5 +187,5 @@ test('the addon survives a socket that was never opened, opened twice or closed'
   assert.deepEqual(unusable(), Array(9).fill(EBADF));
   assert.deepEqual(start(), unstarted);
   assert.deepEqual(idle(), Array(3).fill(undefined));
-  assert.deepEqual(socket.open(0, -1), open, 'a closed socket stays closed');
+  assert.deepEqual(socket.open(0, -1, 0), open, 'a closed socket stays closed');
 });

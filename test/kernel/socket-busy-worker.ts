@@ -5,9 +5,12 @@ import { addon } from '../../lib/socket/addon.ts';
 const { Socket, openFile, arena, constants } = addon();
 const into = new Uint8Array(8);
 parentPort?.postMessage('calling');
+let readAhead = 0;
 for (;;) {
   const socket = new Socket();
-  socket.open(0, -1);
+  // Each second one has a thread, too.
+  readAhead ^= 2 ** 18;
+  socket.open(0, -1, readAhead);
   for (let i = 0; i < 200; i++) {
     socket.start(() => {}, true, 64);
     socket.address(into, i % 2 === 0);
@@ -18,8 +21,8 @@ for (;;) {
     socket.rejected();
     socket.stop();
     // Failures, which are objects.
-    new Socket().open(99, -1);
-    socket.open(0, -1);
+    new Socket().open(99, -1, 2 ** 18);
+    socket.open(0, -1, 0);
     arena();
     if (i % 50 > 0) continue;
     openFile(-1, '');

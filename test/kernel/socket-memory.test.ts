@@ -17,8 +17,8 @@ function sendSecret(sender: NetlinkSocket, complement: Uint8Array, portId: numbe
   secret.fill(0);
 }
 
-function receiving(kernelOnly: boolean): NetlinkSocket {
-  const socket = new NetlinkSocket({ protocol: NETLINK_USERSOCK, kernelOnly });
+function receiving(kernelOnly: boolean, readAhead = 0): NetlinkSocket {
+  const socket = new NetlinkSocket({ protocol: NETLINK_USERSOCK, kernelOnly, readAhead });
   socket.bind();
   return socket;
 }
@@ -52,6 +52,27 @@ test('nor of one that is rejected', async () => {
   await turns(5);
   assert.equal(receiver.rejected, 1);
   assert.equal(occurrences(complement), 0);
+});
+
+test('nor of one that was read ahead: taken, rejected, or waiting when its socket is closed', async () => {
+  for (const end of ['taken', 'rejected', 'closed'] as const) {
+    await using receiver = receiving(end === 'rejected', 2 ** 18);
+    await using sender = sending();
+    const complement = randomBytes(SECRET);
+    receiver.receive(() => {});
+    if (end !== 'rejected') receiver.pause();
+    sendSecret(sender, complement, receiver.portId);
+    if (end !== 'rejected') while (occurrences(complement) === 0);
+    if (end === 'closed') {
+      assert(receiver.queue.bytes > 0);
+      await receiver.close();
+    } else {
+      receiver.resume();
+      while (receiver.queue.bytes > 0) await turns();
+    }
+    assert.equal(occurrences(complement), 0, end);
+    assert.equal(receiver.rejected, end === 'rejected' ? 1 : 0);
+  }
 });
 
 // That a core dump then has nothing of it is seen by `npm run torture`, in a kernel of its own.

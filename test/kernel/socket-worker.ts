@@ -5,7 +5,9 @@ import { addressRequest, IPV4_ADDRESSES, NETLINK_ROUTE } from './socket-support.
 
 const number = workerData as number;
 const open = () => {
-  const socket = new NetlinkSocket({ protocol: NETLINK_ROUTE });
+  // Half of the workers have threads that read ahead.
+  const readAhead = (number % 2) * 2 ** 18;
+  const socket = new NetlinkSocket({ protocol: NETLINK_ROUTE, readAhead });
   socket.bind({ groups: IPV4_ADDRESSES });
   return socket;
 };

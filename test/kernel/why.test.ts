@@ -144,8 +144,8 @@ test('what makes no sense ends in an error that says so', () => {
 });
 
 test('the example of docs/why.md is what the command prints', { skip: withoutEsp }, () => {
-  const ends = 'src 192.0.2.1 dst 192.0.2.2 proto esp mode tunnel';
-  ip('xfrm', 'state', 'add', ...words(`${ends} spi 0x1001 reqid 2`), ...GCM);
+  const ends = 'src 192.0.2.1 dst 192.0.2.2 proto esp';
+  ip('xfrm', 'state', 'add', ...words(`${ends} spi 0x1001 mode tunnel reqid 2`), ...GCM);
   policy(`src 10.1.0.0/16 dst 10.2.0.0/16 dir out priority 100 ${TEMPLATE}`);
   policy('src 10.1.0.5 dst 10.2.0.7 dir out priority 200 action block');
   const [, example] = readFileSync(join(root, 'docs/why.md'), 'utf8').split('\n```\n');
@@ -154,7 +154,7 @@ test('the example of docs/why.md is what the command prints', { skip: withoutEsp
   const flow = '10.1.0.5 > 10.2.0.7 tcp 443';
   assert.equal(indexes(why(flow).stdout), indexes(example));
 
-  ip('xfrm', 'state', 'add', ...words(`${ends} spi 0x1002 reqid 1`), ...GCM);
+  ip('xfrm', 'state', 'add', ...words(`${ends} spi 0x1002 mode tunnel reqid 1`), ...GCM);
   const { first, status, stdout } = why(flow);
   assert.equal(first, '10.1.0.5 > 10.2.0.7:443 tcp, from this host: protected, in esp 0x00001002');
   assert.equal(status, 0);

@@ -193,7 +193,7 @@ test('the report has the rate of the flood as it was measured, and what was comp
     browsers: { first: 10, last: 1234, cpu: 7, again: 3, idle: 2 },
     flood: {
       ...{ scrape: 7, most: 9, scrapes: 4, longest: 3 },
-      ...{ events: 1_000_000, rate: 61_234.4, dropped: 12 },
+      ...{ events: 1_000_000, rate: 61_234.4, dropped: 12, cpu: 3.21 },
     },
     beside: [{ title: 'other', knows: 'no tunnel', ms: 2, cpu: 1, resident: 2 ** 24, bytes: 2048 }],
   };
@@ -212,6 +212,7 @@ test('the report has the rate of the flood as it was measured, and what was comp
   );
   assert.match(text, /5 browsers that open the page at once.*after 10 and 1,234 ms/);
   assert.match(text, /events dropped, of 1,000,000 +\| 12 /);
+  assert.match(text, /processor time for each event that was read +\| 3.2 µs/);
   assert.match(text, /beside it: other, a scrape \(no tunnel\) +\| 2.0 ms/);
   assert.match(text, /\| other +\| 2 +\| 1 +\| 16 +\| 2 +\| no tunnel/);
   assert.match(text, /idle, the counters read every 5 s/);

@@ -190,6 +190,7 @@ test('settings that are not the kernel’s defaults', () => {
 
 test('interfaces that are exempt from IPsec; the loopback and VTIs are on purpose', () => {
   const read = setting({
+    'ipv4/conf/all/disable_xfrm': '0',
     ...{ 'ipv4/conf/lo/disable_xfrm': '1', 'ipv4/conf/vti1/disable_policy': '1' },
     'ipv4/conf/eth0/disable_xfrm': '1',
   });
@@ -197,6 +198,9 @@ test('interfaces that are exempt from IPsec; the loopback and VTIs are on purpos
   assert.equal(found.severity, 'warning');
   assert.match(found.found, /^net\.ipv4\.conf\.eth0\.disable_xfrm = 1$/);
   assert.equal(exemptInterfaces(read, [lo, vti]).severity, 'ok');
+  for (const check of [exemptInterfaces, reversePath]) {
+    assert.match(check(() => undefined, [eth0]).meaning, /unknown/);
+  }
 });
 
 test('forwarding matters where policies forward; strict reverse paths matter most for tunnel links', () => {

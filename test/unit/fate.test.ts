@@ -213,6 +213,8 @@ test('what keeps a policy from catching a packet is named', () => {
     assert.equal(found, undefined);
     assert.deepEqual(near, [{ policy: one, but: [but] }]);
   }
+  const in6 = policy({ selector: { ...ANY, family: 'inet6', saddr: '::', daddr: '::' } });
+  assert.deepEqual(lookUpPolicy({ policies: [in6] }, 'out', packet).near, []);
   const other = policy({ dir: 'fwd' });
   assert.deepEqual(lookUpPolicy({ policies: [other] }, 'out', packet).near, []);
 });

@@ -140,7 +140,7 @@ test('a daemon that is not there, ends, or answers nonsense is an error that nam
 /** Of libreswan 4.10, shortened. */
 const STATUS = `000 using kernel interface: xfrm
 000 #1: "paris":500 STATE_V2_ESTABLISHED_IKE_SA (established IKE SA); REKEY in 27891s; newest; idle;
-000 #2: "paris":500 STATE_V2_ESTABLISHED_CHILD_SA (IPsec SA established); REKEY in 28071s; newest; eroute owner; IKE SA #1; idle;
+000 #2: "paris":500 STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); REKEY in 28071s; newest; eroute owner; IKE SA #1; idle;
 000 #2: "paris" esp.9c7c3b1d@192.0.2.2 esp.d8f0a9b2@192.0.2.1 tun.0@192.0.2.2 tun.0@192.0.2.1 Traffic: ESPin=0B ESPout=0B ESPmax=2^63B
 000 #3: "rome"[1] 2001:db8::2:500 STATE_V2_REKEY_CHILD_I1 (sent CREATE_CHILD_SA request); RETRANSMIT in 1s;
 000 #3: "rome"[1] 2001:db8::2 ah.1@2001:db8::2 ah.2@2001:db8::1 Traffic: AHin=0B
@@ -155,6 +155,14 @@ test('the SAs in the status of libreswan', () => {
     { proto: 'ah', spi: 2, daddr: '2001:db8::1', name: 'rome[1]', installed: false },
   ]);
   assert.deepEqual(parseStatus(''), []);
+  // libreswan 5, and IKEv1 of libreswan 3.
+  const newer = STATUS.replaceAll('000 #', '#').replace('STATE_V2_ESTABLISHED', 'ESTABLISHED');
+  assert.deepEqual(parseStatus(newer), parseStatus(STATUS));
+  const older = STATUS.replace(
+    'STATE_V2_ESTABLISHED_CHILD_SA (established Child SA)',
+    'STATE_QUICK_I2 (sent QI2, IPsec SA established)',
+  );
+  assert.deepEqual(parseStatus(older), parseStatus(STATUS));
 });
 
 const state = (spi: number, daddr: string) =>

@@ -141,12 +141,24 @@ export const METHODS = {
 } as const;
 
 const BUFFER = { netns: '/proc/self/ns/net', signal: undefined };
-const MONITOR = { ...BUFFER, receiveBufferSize: 65_536, refreshInterval: 1000, acquires: false };
+const MONITOR = {
+  ...BUFFER,
+  receiveBufferSize: 65_536,
+  readAhead: 1,
+  refreshInterval: 1000,
+  acquires: false,
+};
 
 /** By the class that opens with them. */
 export const OPENERS = {
   subscribe: {
-    ...{ ...BUFFER, groups: ['sa', 'RTMGRP_LINK'], keys: true, receiveBufferSize: 65_536 },
+    ...{
+      ...BUFFER,
+      groups: ['sa', 'RTMGRP_LINK'],
+      keys: true,
+      receiveBufferSize: 65_536,
+      readAhead: 1,
+    },
     ...{ highWaterMark: 10, coalesce: 1 },
   },
   XfrmClient: BUFFER,

@@ -45,6 +45,7 @@ const WHOLE = {
   acquires: true,
   refresh: '30s',
   stateDir: '/var/lib/netlink-xfrm',
+  recordDir: '/var/lib/netlink-xfrm/recording',
   tunnelSeries: 100,
   eventStreams: 10,
   connections: 64,

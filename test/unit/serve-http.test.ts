@@ -1,7 +1,7 @@
 /** The daemon's HTTP: what hostile and broken clients can do, which is nothing to others. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { Agent, get, request } from 'node:http';
+import { Agent, get, request, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
@@ -33,7 +33,7 @@ const wanted: Wanted = {
 const token = new Token(TOKEN);
 const access = { hosts: new Set<string>(), token: undefined as Token | undefined, tls: undefined };
 /** Called for each line of `/long`. */
-let between = () => {};
+let between: (response: ServerResponse) => void = () => {};
 const server = new HttpServer(access, MOST, {
   handle(request, response, { pathname }) {
     if (pathname === '/events') {
@@ -43,7 +43,7 @@ const server = new HttpServer(access, MOST, {
     } else if (pathname === '/long') {
       const lines = function* () {
         for (let i = 0; i < 1000; i++) {
-          between();
+          between(response);
           yield `${'x'.repeat(1023)}\n`;
         }
       };
@@ -301,7 +301,11 @@ test('a resumed stream continues after its last event, or is notified of the gap
 
 test('an answer that is read too slowly is cut off, one that is made slowly is not', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  between = () => t.mock.timers.tick(1000);
+  between = ({ socket }) => {
+    t.mock.timers.tick(1000);
+    // Nor if nothing is written meanwhile.
+    assert.equal(socket?.timeout, 0);
+  };
   const slow = await ask('/long');
   between = () => {};
   assert.equal(slow.text.length, 1024_000);

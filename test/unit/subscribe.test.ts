@@ -36,6 +36,8 @@ test('an invalid option is named before anything is opened', () => {
       RangeError,
     ],
     [{ groups, receiveBufferSize: 2 ** 31 }, /^options\.receiveBufferSize/, RangeError],
+    [{ groups, readAhead: -1 }, /^options\.readAhead must be an integer from 0/, RangeError],
+    [{ groups, readAhead: '1' }, /^options\.readAhead must be a number/, TypeError],
     [{ groups, receiveBufferSize: '1' }, /^options\.receiveBufferSize must be a number/, TypeError],
     [{ groups, highWaterMark: 0.5 }, /^options\.highWaterMark/, RangeError],
     [

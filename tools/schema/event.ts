@@ -300,6 +300,16 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
       by: { description: 'ms by which the clock was set.', type: 'integer' },
     },
   },
+  difference: {
+    doc: 'A difference between two times of recordings.',
+    always: {
+      object: { enum: ['state', 'policy', 'tunnel'] },
+      difference: { enum: ['added', 'removed', 'changed'] },
+      id: string,
+      fields: { description: 'Those that differ, except counters.', ...array(string) },
+      text: { description: 'The object in words, as it is in the second.', ...string },
+    },
+  },
   summary: {
     doc: 'The end of a stream.',
     always: {
@@ -326,6 +336,7 @@ const PROTOCOLS: Readonly<Record<string, Schema | undefined>> = {
   summary: undefined,
   namespace: undefined,
   recording: undefined,
+  difference: undefined,
   overrun: { enum: ['xfrm', 'route'] },
   malformed: { enum: ['xfrm', 'route'] },
 };

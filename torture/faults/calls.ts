@@ -74,6 +74,7 @@ export const CALLS: readonly Call[] = [
       'EAGAIN EBADF ECONNREFUSED EFAULT EINTR EINVAL EMSGSIZE ENOBUFS ENOMEM ENOTCONN ENOTSOCK',
     others: { ...AGAIN, EAGAIN: 'ignored', ENOBUFS: 'loss', ENOMEM: 'loss', EMSGSIZE: 'loss' },
   },
+  { name: 'eventfd', syscall: 'eventfd', errors: 'EINVAL EMFILE ENFILE ENODEV ENOMEM' },
   { name: 'setns', syscall: 'setns', errors: 'EBADF EINVAL ENOMEM EPERM ESRCH' },
   { name: 'unshare', syscall: 'unshare', errors: 'EINVAL ENOMEM ENOSPC EPERM' },
   {
@@ -133,6 +134,14 @@ export const NO_CALLS: readonly string[] = [
   'memcpy',
   'memmove',
   'memset',
+  // Of the thread that reads ahead: a name, a mask, and eventfds that are its own. If `poll` fails for
+  // want of memory, it reads without waiting.
+  'poll',
+  'prctl',
+  'read',
+  'sigfillset',
+  'sigprocmask',
+  'write',
   'strlen',
   'sysconf',
 ];

@@ -85,6 +85,10 @@ const USES: Readonly<Record<string, (arm: () => void) => Promise<unknown>>> = {
   sendto: during((socket) => socket.send(addressRequest(5))),
   close: during(() => {}),
   recvmmsg: receive,
+  eventfd: async (arm) => {
+    arm();
+    await new NetlinkSocket({ protocol: 0, readAhead: 1 }).close();
+  },
   setns: (arm) => opened(arm, other.path),
   unshare: async (arm) => {
     arm();

@@ -107,6 +107,11 @@ int recvmmsg(int fd, struct mmsghdr* headers, unsigned int count, int flags,
   return syscall(SYS_recvmmsg, fd, headers, count, flags, timeout);
 }
 
+int eventfd(unsigned int count, int flags) {
+  if (FAILS("eventfd")) return -1;
+  return syscall(SYS_eventfd2, count, flags);
+}
+
 int setns(int fd, int type) {
   if (FAILS("setns")) return -1;
   return syscall(SYS_setns, fd, type);

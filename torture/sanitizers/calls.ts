@@ -77,7 +77,8 @@ function socket(): NativeSocket {
   if (sockets.length > 20) sockets.splice(random.below(sockets.length), 1)[0]?.close(() => {});
   if (sockets.length === 0 || random.chance(1, 20)) {
     const made = new Socket();
-    if (random.chance(3, 4)) made.open(random.pick([0, 6]), random.pick([-1, own]));
+    if (random.chance(3, 4))
+      made.open(random.pick([0, 6]), random.pick([-1, own]), random.pick([0, 2 ** 18]));
     if (random.chance(1, 2)) made.bind(0, 0xffff);
     if (random.chance(1, 2)) made.start(() => {}, false, 1 + random.below(64));
     sockets.push(made);
@@ -98,6 +99,7 @@ for (let i = 0; i < count; i++) {
       const method = random.pick(METHODS) as keyof NativeSocket;
       // Other protocols affect more than this namespace.
       if (method === 'open' && typeof args[0] === 'number') args[0] = random.pick([0, 6, -1, 99]);
+      if (method === 'open' && random.chance(1, 2)) args[2] = random.pick([0, 1, 2 ** 18]);
       (socket()[method] as (...args: unknown[]) => unknown)(...args);
     }
   } catch (error) {

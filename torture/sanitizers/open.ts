@@ -10,13 +10,16 @@ import { NetworkNamespace } from '../../lib/testing/index.ts';
 import { turns } from '../../test/kernel/socket-support.ts';
 
 await using other = await NetworkNamespace.make();
-const open = (netns?: string) => {
-  const socket = new NetlinkSocket({ protocol: 0, netns });
+const open = (netns?: string, readAhead = 0) => {
+  const socket = new NetlinkSocket({ protocol: 0, netns, readAhead });
   socket.bind();
   socket.receive(() => {});
   return socket;
 };
-const sockets = [...Array.from({ length: 20 }, () => open()), open(other.path)];
+const sockets = [
+  ...Array.from({ length: 20 }, (_, i) => open(undefined, (i % 2) * 2 ** 20)),
+  open(other.path, 2 ** 18),
+];
 for (const protocol of [1, 31]) {
   try {
     new NetlinkSocket({ protocol });
@@ -30,7 +33,7 @@ const worker = new Worker(new URL('../../test/kernel/socket-worker.js', import.m
 });
 await once(worker, 'message');
 await worker.terminate();
-const events = subscribe({ groups: ['link', 'policy'] });
+const events = subscribe({ groups: ['link', 'policy'], readAhead: 1 });
 events.on('event', () => {});
 await turns(20);
 if (process.argv[2] === 'exit') process.exit(0);

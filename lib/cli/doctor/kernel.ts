@@ -186,11 +186,12 @@ export const checkStatistics: Check = async ({ held, kernel }: Examined) => {
   const id = 'kernel.statistics';
   const found = await readXfrmStat({ netns: held.netns });
   if (found === undefined) {
+    const known = kernel.describe('XFRM_STATISTICS', '');
     return [
       {
         id,
         severity: 'warning',
-        found: `there is no /proc/net/xfrm_stat; ${kernel.describe('XFRM_STATISTICS', '')}`,
+        found: `there is no /proc/net/xfrm_stat${known && `; ${known}`}`,
         meaning: 'dropped packets are not counted, so that their reason cannot be seen',
         remedy: 'use a kernel with CONFIG_XFRM_STATISTICS, and mount /proc',
       },

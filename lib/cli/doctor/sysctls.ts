@@ -55,6 +55,15 @@ export function xfrmSysctls(read: Read): Finding {
   };
 }
 
+/** Where /proc/sys shows nothing, nothing is known. */
+const unknown = (id: string): Finding => ({
+  id,
+  severity: 'note',
+  found: '/proc/sys/net is not readable',
+  meaning: 'it is unknown',
+  remedy: 'mount /proc: mount -t proc proc /proc',
+});
+
 /** An interface, as far as these checks need it. */
 export interface Interface {
   readonly name: string;
@@ -68,6 +77,7 @@ const isTunnel = ({ kind }: Interface) => kind === 'xfrm' || kind === 'vti' || k
 /** Interfaces that are exempt from IPsec. VTIs have disable_policy set on purpose. */
 export function exemptInterfaces(read: Read, interfaces: readonly Interface[]): Finding {
   const id = 'sysctl.disable-xfrm';
+  if (read('ipv4/conf/all/disable_xfrm') === undefined) return unknown(id);
   const set = [{ name: 'all', kind: undefined, loopback: false }, ...interfaces]
     .filter(({ loopback }) => !loopback)
     .flatMap((one) =>
@@ -119,6 +129,7 @@ export function forwarding(
 /** Strict reverse path filtering drops decrypted packets whose way back leads elsewhere. */
 export function reversePath(read: Read, interfaces: readonly Interface[]): Finding {
   const id = 'sysctl.rp-filter';
+  if (read('ipv4/conf/all/rp_filter') === undefined) return unknown(id);
   const all = Number(read('ipv4/conf/all/rp_filter') ?? 0);
   // The larger of the two values counts (Documentation/networking/ip-sysctl.rst).
   const strict = interfaces.filter(

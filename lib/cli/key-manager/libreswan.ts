@@ -16,16 +16,17 @@ const WHACK = ['/usr/libexec/ipsec/whack', '/usr/lib/ipsec/whack'];
 const LARGEST = 64 * 2 ** 20;
 
 /** A state of IKEv2, and of IKEv1, whose SAs are in the kernel (libreswan 4 and 5). */
-const ESTABLISHED = /^\d+ #(\d+): .*(?:ESTABLISHED_CHILD_SA|IPsec SA established)/gm;
+const ESTABLISHED = /^(?:\d+ )?#(\d+): .*(?:ESTABLISHED_CHILD_SA|IPsec SA established)/gm;
 
 /**
- * The SAs in the output of `whack --status`. A state has a line with its name and one with its SAs:
+ * The SAs in the output of `whack --status`. A state has a line with its name and one with its SAs
+ * (libreswan 5 leaves out the number at the beginning):
  *
  *     000 #2: "paris" esp.9c7c3b1d@192.0.2.2 esp.d8f0a9b2@192.0.2.1 tun.0@192.0.2.2 …
  */
 export function parseStatus(text: string): KeyManagerSa[] {
   const established = new Set(Array.from(text.matchAll(ESTABLISHED), ([, number]) => number));
-  return [...text.matchAll(/^\d+ #(\d+): ("[^"]*"\S*) (.*)$/gm)].flatMap(
+  return [...text.matchAll(/^(?:\d+ )?#(\d+): ("[^"]*"\S*) (.*)$/gm)].flatMap(
     ([, number, name = '', rest = '']) =>
       Array.from(
         rest.matchAll(/(?<=^| )(esp|ah)\.([0-9a-f]{1,8})@([0-9a-f.:]+)/g),

@@ -50,7 +50,8 @@ export function formatTunnelChange(
 
 const when = ({ wall }: EventTime, colors: Colors) => colors.dim(formatTime(wall));
 
-function describeChange(change: TunnelChange, colors: Colors): string {
+/** The part of the line after the kind. */
+export function describeChange(change: TunnelChange, colors: Colors): string {
   const of = (tunnel: Tunnel) => [titleOf(tunnel, colors), ...qualifiersOf(tunnel)].join(' ');
   switch (change.kind) {
     case 'added':

@@ -3,11 +3,14 @@
  * @module
  */
 import type { EventTime } from '../../netlink/event.ts';
+import type { RecordedNamespace } from '../../recording/recorded-namespace.ts';
 import { checkedExpected } from '../../tunnel/expected.ts';
 import { checkedThresholds } from '../../tunnel/thresholds.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
+import type { RecordingNotice } from '../json.ts';
 import { LookBack, type Played, rest } from '../look-back.ts';
+import { noticeOf } from '../recording-notice.ts';
 
 export { LookBack };
 
@@ -35,6 +38,11 @@ export class LookBackTunnels {
     });
   }
 
+  /** The namespace now. */
+  get namespace(): RecordedNamespace {
+    return this.#played.namespace;
+  }
+
   /** The tunnels now: at the beginning, or after the last change. */
   get snapshot(): TunnelSnapshot {
     return this.#played.namespace.snapshot();
@@ -48,11 +56,18 @@ export class LookBackTunnels {
 
   /** Changes, until the end of the part. */
   *changes(): Generator<TunnelChange, void> {
+    for (const one of this.story()) if (one.kind !== 'recording') yield one;
+  }
+
+  /** Changes, and what the recording says about itself, until the end of the part. */
+  *story(): Generator<TunnelChange | RecordingNotice, void> {
     const { to } = this.#look.span;
     const { playback } = this.#played;
     for (const record of rest(this.#played, to)) {
       playback.take(record);
       yield* this.#taken();
+      const notice = noticeOf(record);
+      if (notice) yield notice;
     }
     playback.advanceTo(to);
     yield* this.#taken();

@@ -1,0 +1,205 @@
+/** Recording and watching at once: a recording says afterwards what was said live. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { TunnelMonitor } from '../../lib/index.ts';
+import { checkLine } from '../schema.ts';
+import { run, start } from './command.ts';
+import { Story } from './story.ts';
+import { GCM, ip, KEY_HEX, withoutEsp, words } from './support.ts';
+import { addHere, addPolicies, deleteHere, FAR, flush, HERE, lines } from './tunnel-peers.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-recording-'));
+before(() => addHere());
+after(() => {
+  flush();
+  rmSync(folder, { recursive: true });
+});
+
+/**
+ * What does not depend on how many events are read at once: between two of them, a tunnel may be one-way
+ * for a moment.
+ */
+const certain = (line: string): string[] =>
+  line.startsWith('state:') ? [] : [line.replace(/(: |, )was [\w-]+/, '')];
+
+/** What is compared of a line of JSON: not when it was said, and no counters. */
+function essence(text: string): string[] {
+  const all = lines(text)
+    .filter(Boolean)
+    .map((line) => {
+      checkLine(line);
+      const { time: _, monotonic: __, ...rest } = JSON.parse(line);
+      return JSON.stringify(rest, (key, value) => {
+        if (HISTORY.has(key)) return undefined;
+        // The order in which they were added, or in which the kernel dumps them.
+        const isList = Array.isArray(value) && typeof value[0] === 'object';
+        return isList ? value.map((one) => JSON.stringify(one)).sort() : value;
+      });
+    });
+  return all.sort();
+}
+
+/** What a monitor that was opened just then cannot know. */
+const HISTORY = new Set(['since', 'upSince', 'sinceKnown', 'rekeys', 'installedAt', 'lastUsedAt']);
+
+const LISTS = ['state', 'policy', 'tunnels'] as const;
+
+/** A moment, and what the command said about it. */
+interface Said {
+  readonly at: string;
+  readonly of: Readonly<Record<(typeof LISTS)[number] | 'check', string>>;
+}
+
+/** Until nothing waits in any netlink socket of this namespace: the recorder has read everything. */
+async function allRead(): Promise<void> {
+  // The fifth column, Rmem, of each socket.
+  const waiting = () =>
+    /^\S+ +\d+ +\d+ +\S+ +[1-9]/m.test(readFileSync('/proc/net/netlink', 'latin1'));
+  while (waiting()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Asks the command, when the recorder has read everything before. */
+async function ask(): Promise<Said> {
+  await allRead();
+  const of = (...args: string[]) => run(...args, '--json').stdout;
+  const said = { state: of('state'), policy: of('policy'), tunnels: of('tunnels') };
+  const check = run('check', '--none', 'ok').stdout.replace(/\d+[sm].*/, '');
+  return { at: new Date().toISOString(), of: { ...said, check } };
+}
+
+/** What a story of a tunnel does, in steps; with SAs where the kernel has ESP. */
+const STEPS: readonly (() => void)[] = [
+  () => {},
+  () => addPolicies(7),
+  ...(withoutEsp
+    ? []
+    : [
+        () => addSas(0x1000),
+        () => {
+          addSas(0x2000);
+          deleteSas(0x1000);
+        },
+        () => deleteSas(0x2000),
+        () => addSas(0x3000),
+      ]),
+  deleteHere,
+  () => addHere(),
+  flush,
+];
+
+const ends = [
+  [HERE, FAR],
+  [FAR, HERE],
+] as const;
+const esp = (i: 0 | 1, spi: number) =>
+  words(`src ${ends[i][0]} dst ${ends[i][1]} proto esp spi ${spi + i} reqid 7 mode tunnel`);
+function addSas(spi: number): void {
+  for (const i of [0, 1] as const) ip('xfrm', 'state', 'add', ...esp(i, spi), ...GCM);
+}
+function deleteSas(spi: number): void {
+  for (const i of [0, 1] as const) {
+    ip(...words(`xfrm state delete src ${ends[i][0]} dst ${ends[i][1]} proto esp spi ${spi + i}`));
+  }
+}
+
+test('what a recording says of each moment equals what the command said then', async () => {
+  const file = join(folder, 'all.nxr');
+  const recorder = await start('record', '-o', file, '--snapshots', '200ms');
+  await using monitor = await TunnelMonitor.open();
+  const live = new Story(monitor);
+  const told = new Promise<void>((resolve) => {
+    monitor.on('removed', () => resolve());
+  });
+  const said: Said[] = [];
+  for (const step of STEPS) {
+    step();
+    await monitor.refresh();
+    // A tunnel that lacks something is not reported at once (the threshold `settle`).
+    const isSettled = ({ of }: Said) => {
+      const states = lines(of.tunnels)
+        .filter(Boolean)
+        .map((line) => JSON.parse(line).tunnel.state);
+      return `${[...monitor.tunnels].map(({ state }) => state)}` === `${states}`;
+    };
+    while (!isSettled(await ask()));
+    said.push(await ask());
+  }
+  if (withoutEsp) await told;
+  const { err, status } = await recorder.end();
+  assert.match(err, /\d+ events recorded, nothing lost/);
+  assert.equal(status, 0);
+  for (const [step, { at, of }] of said.entries()) {
+    for (const list of LISTS) {
+      const then = run(list, '--recording', file, '--at', at, '--json');
+      assert.equal(then.stderr, '');
+      assert.deepEqual(essence(then.stdout), essence(of[list]), `${list}, step ${step}`);
+    }
+    const then = run('check', '--none', 'ok', '--recording', file, '--at', at).stdout;
+    assert.equal(then.replace(/\d+[sm].*/, ''), of.check, `check, step ${step}`);
+  }
+  const story = run('tunnels', '--recording', file, '--from', 'start', '--json').stdout;
+  const replayed = new Story({
+    on: (_: 'change', listener: (change: never) => void) => {
+      for (const line of lines(story)) {
+        const { kind, change, ...rest } = JSON.parse(line);
+        if (kind === 'tunnel-change') listener({ ...rest, kind: change } as never);
+      }
+    },
+  } as unknown as TunnelMonitor);
+  assert.deepEqual(replayed.lines.flatMap(certain), live.lines.flatMap(certain));
+  assert(live.lines.length > 3, `${live.lines}`);
+
+  // The same by other subcommands.
+  const timeline = run('timeline', file, '--svg', join(folder, 'all.svg')).stdout;
+  for (const word of ['blocked', ...(withoutEsp ? [] : ['rekeyed', 'down'])]) {
+    assert.match(timeline, new RegExp(word));
+  }
+  assert.match(readFileSync(join(folder, 'all.svg'), 'utf8'), /^<svg .*blocked.*<\/svg>\n$/s);
+  for (const line of lines(run('timeline', file, '--json').stdout)) checkLine(line);
+  const [first, second] = said as [Said, Said];
+  const diff = run('diff', `${file}@${first.at}`, `@${second.at}`);
+  assert.match(diff.stdout, /^\+ policy out 10\.0\.0\.0\/16 > 10\.7\.0\.0\/16/m);
+  assert.match(diff.stdout, /^\+ tunnel .*blocked/m);
+  assert.equal(diff.status, 1);
+  const json = run('diff', `${file}@${first.at}`, `@${second.at}`, '--json').stdout;
+  for (const line of lines(json)) checkLine(line);
+  assert.deepEqual(run('diff', `${file}@${second.at}`, `@${second.at}`).status, 0);
+  const replay = run('replay', file).stdout;
+  assert.match(replay, /recording started: on .*NEWPOLICY out.*recording ended\n$/s);
+  for (const line of lines(run('replay', file, '--json').stdout)) checkLine(line);
+  assert.doesNotMatch(readFileSync(file, 'latin1'), new RegExp(KEY_HEX, 'i'));
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+});
+
+test('a ring survives being killed, is readable meanwhile, and stays within its size', async () => {
+  const ring = join(folder, 'ring');
+  const recorder = await start('record', '--ring', '128KiB', '-o', ring, '--snapshots', '100ms');
+  const replayed = () => run('replay', ring, '--json').stdout;
+  addPolicies(7);
+  const isThere = () => readdirSync(ring).length > 0 && replayed().includes('"NEWPOLICY"');
+  while (!isThere()) await new Promise((resolve) => setImmediate(resolve));
+  recorder.child.kill('SIGKILL');
+  await recorder.exited;
+  flush();
+  assert.match(run('policy', '--recording', ring).stdout, /10\.7\.0\.0\/16/);
+  // Another one continues it, and says that something is missing.
+  const next = await start('record', '--ring', '128KiB', '-o', ring, '--snapshots', '100ms');
+  await next.end();
+  assert.match(replayed(), /"what":"resumed"/);
+  assert.equal(run('policy', '--recording', ring).stdout, '');
+  const size = readdirSync(ring).reduce((sum, name) => sum + statSync(join(ring, name)).size, 0);
+  assert(size <= 128 * 1024, `${size} bytes`);
+});
+
+test('wrong uses are errors that say what to do', () => {
+  const other = join(folder, 'other');
+  writeFileSync(other, 'text of someone else');
+  assert.match(run('tunnels', '--at', '-5m').stderr, /'--at' needs '--recording'/);
+  assert.match(run('record', '-o', folder).stderr, /is a directory: it needs '--ring'/);
+  assert.match(run('state', '--recording', join(folder, 'none')).stderr, /ENOENT/);
+  assert.match(run('state', '--recording', other).stderr, /is not a recording/);
+  assert.match(run('record', '-o', other).stderr, /exists and is not a recording/);
+});
