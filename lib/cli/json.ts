@@ -38,7 +38,7 @@ export interface RecordingNotice {
   /** Bytes that are missing. */
   readonly bytes?: number;
   /** Milliseconds by which the clock was set. */
-  readonly by?: number;
+  readonly byMs?: number;
   readonly time: EventTime;
 }
 

@@ -15,7 +15,7 @@ export function noticeOf(record: RecordingRecord): RecordingNotice | undefined {
   const notice = (
     what: RecordingNotice['what'],
     text: string,
-    more: Pick<RecordingNotice, 'bytes' | 'by'> = {},
+    more: Pick<RecordingNotice, 'bytes' | 'byMs'> = {},
   ): RecordingNotice => ({ kind: 'recording', what, text, ...more, time });
   switch (record.kind) {
     case 'host': {
@@ -31,7 +31,9 @@ export function noticeOf(record: RecordingRecord): RecordingNotice | undefined {
       const { note } = record;
       switch (note.kind) {
         case 'clock-set':
-          return notice('clock-set', `the clock was set by ${note.by} ms`, { by: note.by });
+          return notice('clock-set', `the clock was set by ${note.by} ms`, {
+            byMs: note.by,
+          });
         case 'unwritten': {
           const { bytes, reason } = note;
           return notice('unwritten', `${bytes} bytes were not written: ${printable(reason)}`, {

@@ -6,7 +6,7 @@
  */
 import { once } from '../base/once.ts';
 import type { DecodeInput } from '../netlink/event.ts';
-import { AF_INET, AF_INET6, addressFamily, readAddress, writeAddress } from '../wire/address.ts';
+import { addressFamily, readAddress, writeAddress } from '../wire/address.ts';
 import { align4, findAttribute, NLA_HDRLEN } from '../wire/attribute.ts';
 import type { AttributeTable, MessageAttributes } from '../wire/attribute-table.ts';
 import type { Encodable } from '../wire/encodable.ts';
@@ -199,20 +199,21 @@ const acquires: typeof acquiresOfPackets = {
     const acquire = acquiresOfPackets.read(input, from, end);
     const family = acquire.templates?.find(({ proto }) => proto === acquire.proto)?.family;
     if (family === acquire.selector.family) return acquire;
-    const read = (at: number) => {
-      if (family === 'inet6') return readAddress(input.bytes, at, AF_INET6);
-      const isShort = input.bytes.subarray(at + 4, at + 16).every((byte) => byte === 0);
-      return family === 'inet' && isShort ? readAddress(input.bytes, at, AF_INET) : undefined;
+    const places = [from, from + ACQUIRE_SADDR] as const;
+    const isIPv4 = (at: number) => {
+      return input.bytes.subarray(at + 4, at + 16).every((byte) => byte === 0);
     };
-    acquire.daddr = read(from) ?? acquire.daddr;
-    acquire.saddr = read(from + ACQUIRE_SADDR) ?? acquire.saddr;
+    if (family !== 'inet6' && !(family === 'inet' && places.every(isIPv4))) return acquire;
+    const number = XfrmFamily.numbers[family];
+    acquire.daddr = readAddress(input.bytes, places[0], number);
+    acquire.saddr = readAddress(input.bytes, places[1], number);
     return acquire;
   },
   write(to, given) {
     const { daddr, saddr, ...others } = given;
     const family = addressFamily(String(daddr));
     const ofPackets = XfrmFamily.number(given.selector?.family ?? 0, 'family');
-    if (family === undefined || ofPackets === 0 || family === ofPackets) {
+    if (family === undefined || family === ofPackets) {
       return acquiresOfPackets.write(to, given);
     }
     const at = to.w.length;

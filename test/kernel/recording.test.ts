@@ -58,7 +58,9 @@ async function allRead(): Promise<void> {
   // The fifth column, Rmem, of each socket.
   const waiting = () =>
     /^\S+ +\d+ +\d+ +\S+ +[1-9]/m.test(readFileSync('/proc/net/netlink', 'latin1'));
-  while (waiting()) await new Promise((resolve) => setImmediate(resolve));
+  // At least one turn of the event loop: the monitor of this process has timers, too.
+  do await new Promise((resolve) => setImmediate(resolve));
+  while (waiting());
 }
 
 /** Asks the command, when the recorder has read everything before. */

@@ -297,7 +297,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
     },
     sometimes: {
       bytes: { description: 'Bytes that are missing.', ...count },
-      by: { description: 'ms by which the clock was set.', type: 'integer' },
+      byMs: { description: 'ms by which the clock was set.', type: 'integer' },
     },
   },
   difference: {
