@@ -48,7 +48,10 @@ export function convertCommand(): Command {
     .argument('<file>', 'the file, or the directory of a ring; - for standard input')
     .argument('<output>', 'the file to write, which must not exist; - for standard output')
     .addOption(
-      new Option('--format <name>', 'format; default: by the name of the output').choices(['pcapng', 'esp-sa']),
+      new Option('--format <name>', 'format; default: by the name of the output').choices([
+        'pcapng',
+        'esp-sa',
+      ]),
     )
     .addOption(
       new Option('--protocol <name>', 'protocol of concatenated messages')
