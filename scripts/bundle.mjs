@@ -315,8 +315,15 @@ const sourceOf = (path) => {
 const WITHOUT_SOURCE =
   /\/(codec|types|xfrm-members|constants)\.ts$|\/(xfrm|route)\/(structs|attributes|link-attributes|link-kinds)\.ts$/;
 
-/** Not packed, and without maps: nobody steps into the command, its daemon and the lab. */
-const WITHOUT_TEXT = new Set(['cli.ts', 'serve.ts', 'lab.ts', 'recording.ts', 'fate.ts']);
+/** Not packed, and without maps: nobody steps into the command, its daemon and metrics, and the lab. */
+const WITHOUT_TEXT = new Set([
+  'cli.ts',
+  'serve.ts',
+  'lab.ts',
+  'recording.ts',
+  'fate.ts',
+  'metrics.ts',
+]);
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
 const withoutDocs = (text) =>
