@@ -236,8 +236,10 @@ export class SaGroups {
   #isLeftOver({ pair, selector, mark, ifId }: SaNeed, reqids: ReadonlySet<number>): boolean {
     const [best] = this.#index.enclosing('out', selector, { mark, ifId });
     const key = pairKey(pair);
+    const isHere = ({ from, to }: TemplateDemand) =>
+      isWild(from) ? pair.includes(to) : pairKey(pairOf(from, to)) === key;
     const isElsewhere = (one: TemplateDemand) =>
-      makesTunnel(one) && (pairKey(pairOf(one.from, one.to)) !== key || !reqids.has(one.reqid));
+      (makesTunnel(one) || isFromAny(one)) && !(isHere(one) && reqids.has(one.reqid));
     return best?.demands.every(isElsewhere) ?? false;
   }
 

@@ -277,6 +277,48 @@ test('what a trap for any peer asked for is left over when SAs and policies betw
   assert.equal(world.only.state, 'up');
 });
 
+test('what a trap for any peer asked for is left over when a policy whose source the kernel chooses takes its packets', () => {
+  const trap = { mode: 'transport', saddr: ANY, daddr: ANY, reqid: 9 };
+  const selector = net('10.1.0.0', '10.2.0.0');
+  const back = net('10.2.0.0', '10.1.0.0');
+  const flow = { ...net('10.1.0.1', '10.2.0.1'), prefixlenS: 32, prefixlenD: 32 };
+  for (const reqid of [9, 100]) {
+    const world = new World();
+    policyOf(world, 'out', [trap], { selector, priority: 100_000 });
+    world.open();
+    const more = { spi: 0, mode: 'transport', selector: flow };
+    world.addSa(0, { saddr: '10.1.0.1', daddr: '10.2.0.1', reqid: 9, larval: true, more });
+    world.refresh().pass(1000);
+    assert.equal(world.only.state, 'acquiring');
+    world.addPair(0x1001, { reqid });
+    world.addPair(0x2001, { proto: 'ah', mode: 'transport', reqid });
+    const protos = ['esp', 'ah'] as const;
+    world.addPolicy('out', { reqid, protos, local: ANY, more: { selector } });
+    for (const dir of ['in', 'fwd'] as const) {
+      world.addPolicy(dir, { reqid, protos, remote: ANY, more: { selector: back } });
+    }
+    world.look().pass(1000);
+    assert.deepEqual(
+      [...world.tunnels].map(({ state, remote }) => [state, remote]),
+      [['up', THERE]],
+    );
+    // Without that policy, packets ask again.
+    world.removePolicies(({ dir, priority }) => dir === 'out' && priority < 100_000);
+    world.look().pass(1000);
+    assert.ok([...world.tunnels].some(({ state }) => state === 'acquiring'));
+  }
+});
+
+test('what a policy whose source the kernel chooses asked for itself is not left over', () => {
+  const world = new World();
+  policyOf(world, 'out', [{ reqid: 7, saddr: ANY }], { selector: net('10.1.0.0', '10.2.0.0') });
+  world.open();
+  const flow = { ...net('10.1.0.1', '10.2.0.1'), prefixlenS: 32, prefixlenD: 32 };
+  world.addSa(0, { reqid: 7, larval: true, more: { spi: 0, selector: flow } });
+  world.refresh().pass(1000);
+  assert.equal(world.only.state, 'acquiring');
+});
+
 test('an expected tunnel whose end moves is the same, also where the new SAs come before the old ones go', () => {
   const world = new World({
     expected: [{ name: 'paris', reqid: 7 }],
