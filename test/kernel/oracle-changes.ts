@@ -1,4 +1,5 @@
 /** What becomes of random worlds: lives that end well, and what goes wrong or only looks like it. @module */
+import { BlockList } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { Random } from '../unit/random.ts';
 import { ADDRESSES, FENCES, type Side } from './oracle-hosts.ts';
@@ -31,9 +32,23 @@ const OWN = /[.:][12]$/;
 const isOfSite = ({ selector }: Policy): boolean =>
   /[.:]1[12]$/.test(selector?.daddr as string) && !LEFT.includes(selector?.daddr as string);
 
-/** Whether a policy is for packets to or from all, and not those of a link. */
-const isForAll = ({ selector, mark, ifId }: Policy): boolean =>
-  !(selector?.prefixlenS && selector.prefixlenD) && !mark && !ifId;
+/** Whether a policy is for packets to or from all. */
+const isForAll = ({ selector }: Policy): boolean => !(selector?.prefixlenS && selector.prefixlenD);
+
+/** Whether packets between two addresses match a policy, in this direction or the opposite one. */
+function matches({ selector }: Policy, one: string, other: string): boolean {
+  const { saddr, daddr, prefixlenS = 0, prefixlenD = 0 } = selector ?? {};
+  const isWithin = (address: string, net = '', length: number) => {
+    if (address.includes(':') !== net.includes(':')) return false;
+    const nets = new BlockList();
+    const family = net.includes(':') ? 'ipv6' : 'ipv4';
+    nets.addSubnet(net, length, family);
+    return nets.check(address, family);
+  };
+  const fits = (from: string, to: string) =>
+    isWithin(from, saddr, prefixlenS) && isWithin(to, daddr, prefixlenD);
+  return fits(one, other) || fits(other, one);
+}
 
 const isMarkedOut = ({ dir, mark }: Policy): boolean => dir === 'out' && mark !== undefined;
 
@@ -59,6 +74,7 @@ export class Life {
   #moved = false;
   readonly #removed = new Set<string>();
   readonly #moves: Moves[] = [];
+  readonly #made: Made[] = [];
   /** Where peers have moved to. */
   readonly #peers = new Map<string, string>();
   /** Whether somebody listens to requests for SAs. */
@@ -113,7 +129,9 @@ export class Life {
   }
 
   /** Sets up what a shape needs. */
-  begin({ hosts, lines, undo, moves }: Made): void {
+  begin(made: Made): void {
+    const { hosts, lines, undo, moves } = made;
+    this.#made.push(made);
     if (moves) this.#moves.push(moves);
     const isTrap = this.#listens && this.#random.chance(1, 2);
     if (isTrap) this.#say('policies first, for packets to request the SAs');
@@ -538,10 +556,14 @@ export class Life {
         break;
       }
       case 20: {
-        // An SA of BEET mode has that of its packets. Of packets to all it would still be for some.
-        if (sa.selector || tunnels.some(isForAll)) break;
         // Only tunnels may be for packets of another family.
         const family = sa.mode === 'transport' ? sa.family : policy.selector?.family;
+        const isOfLink = ({ selector: its, mark, ifId }: Policy) =>
+          its?.family === family && isDeepStrictEqual([mark, ifId], [sa.mark, sa.ifId]);
+        // An SA of BEET mode has that of its packets. Of packets to all it would still be for some.
+        const isForSome = (one: Policy) =>
+          isForAll(one) && ((!one.mark && !one.ifId) || isOfLink(one));
+        if (sa.selector || tunnels.some(isForSome)) break;
         const saddr = family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
         const prefixlenS = family === 'inet6' ? 64 : 16;
         const daddr = anyOf(family as Family);
@@ -578,6 +600,21 @@ export class Life {
     );
   }
 
+  /**
+   * Whether a policy takes packets that are sent, but not all those of their policy, which is for
+   * all: SAs and policies do not show which of them are sent.
+   */
+  #takesPart(policy: Policy): boolean {
+    const isItsLabel = ({ mark, ifId }: Policy) =>
+      ifId === policy.ifId && (!policy.mark || isDeepStrictEqual(mark, policy.mark));
+    const isTaken = ({ connections, hosts }: Made) =>
+      hosts.left.policies.some((one) => isForAll(one) && isItsLabel(one)) &&
+      connections.some(({ probes }) =>
+        probes.some(({ ends }) => matches(policy, ends.left, ends.right)),
+      );
+    return policy.priority === 1 && !isForAll(policy) && this.#made.some(isTaken);
+  }
+
   /** A policy of another tunnel for more packets than another. */
   #wider(than: Policy): void {
     const random = this.#random;
@@ -594,12 +631,14 @@ export class Life {
     const optional = than.dir !== 'out' && random.chance(1, 4);
     const template = { family, proto: 'esp', mode: 'tunnel', saddr, daddr, reqid: 77, optional };
     const priority = random.pick([1, 1, 9000]);
-    const which = `${priority === 1 ? 'before' : 'after'} it${optional ? ', optional' : ''}`;
-    this.#say(`a policy ${than.dir} of another tunnel takes more packets ${which}`);
     const { mark, ifId } = than;
     const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
     const more = { selector, templates: [template], priority, ...labels };
-    this.#addPolicy('left', { dir: than.dir, ...more } as Policy);
+    const added = { dir: than.dir, ...more } as Policy;
+    if (this.#takesPart(added)) return;
+    const which = `${priority === 1 ? 'before' : 'after'} it${optional ? ', optional' : ''}`;
+    this.#say(`a policy ${than.dir} of another tunnel takes more packets ${which}`);
+    this.#addPolicy('left', added);
   }
 
   /** Packets without a policy are blocked. */
@@ -644,11 +683,12 @@ export class Life {
       selector.saddr = selector.family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
       selector.prefixlenS = selector.family === 'inet6' ? 64 : 16;
     }
-    if (this.#hasPolicy({ ...beside, selector })) return;
-    const which = priority === 1 ? 'before' : 'after';
-    this.#say(`a policy ${dir} for ${packets} packets ${action}s ${which} it`);
     const { mark, ifId } = beside;
     const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
-    this.#addPolicy('left', { dir, selector, action, priority, ...labels } as Policy);
+    const added = { dir, selector, action, priority, ...labels } as Policy;
+    if (this.#hasPolicy(added) || (packets === 'all' && this.#takesPart(added))) return;
+    const which = priority === 1 ? 'before' : 'after';
+    this.#say(`a policy ${dir} for ${packets} packets ${action}s ${which} it`);
+    this.#addPolicy('left', added);
   }
 }

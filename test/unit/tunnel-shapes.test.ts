@@ -358,6 +358,31 @@ test('a policy without templates that takes precedence for all packets blocks th
   }
 });
 
+test('an SA or a policy for some of the packets of a tunnel to all leaves it up', () => {
+  const [out, back] = [net('10.1.0.0', ANY), net(ANY, '10.1.0.0')];
+  for (const selector of [ALL, net('10.1.0.0', '10.3.0.0')]) {
+    const world = new World();
+    policyOf(world, 'out', [{}], { selector: { ...out, prefixlenD: 0 }, priority: 5 });
+    policyOf(world, 'in', [{}], { selector: { ...back, prefixlenS: 0 }, priority: 5 });
+    world.addSa(0x1001, { more: { selector } });
+    world.addSa(0x9001, { saddr: THERE, daddr: HERE });
+    world.open();
+    assert.equal(world.only.state, 'up', world.only.reason);
+    for (const action of ['block', 'allow'] as const) {
+      for (const [dir, some] of [
+        ['out', net('10.1.0.0', '10.2.0.0')],
+        ['in', net('10.2.0.0', '10.1.0.0')],
+      ] as const) {
+        const more = { templates: undefined, selector: some, priority: 1, action };
+        const bypass = world.addPolicy(dir, { more });
+        world.look().pass(1000);
+        assert.equal(world.only.state, 'up', `${dir} ${action}: ${world.only.reason}`);
+        world.removePolicies(({ index }) => index === bypass.index);
+      }
+    }
+  }
+});
+
 test('a tunnel whose source the kernel chooses is one, also with a reqid for each direction', () => {
   const world = new World();
   policyOf(world, 'out', [{ saddr: ANY, reqid: 7 }], { selector: net('10.1.0.0', '10.2.0.0') });
