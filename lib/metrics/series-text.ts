@@ -52,7 +52,7 @@ const FRAMES: readonly Frame[] = TUNNEL_METRICS.map((metric) => {
 /** Values of a series. */
 const WIDTH = width;
 
-/** Some series, and their own labels as words, which take a third of what their texts take. */
+/** Some series, and their own labels as words, which take less memory than their texts. */
 interface Block {
   readonly series: readonly TunnelSeries[];
   readonly words: Float64Array;
@@ -173,8 +173,7 @@ function lengthOf({ metric, start, ends }: Frame, { block }: Reading): number {
 }
 
 /**
- * Writes the lines of some series. As words, because most of a line is the same at each scrape:
- * byte by byte takes three times as long, and joining and encoding strings too.
+ * Writes the lines of some series. As words, because most of a line is the same at each scrape.
  */
 function writeLines(
   { metric, first, start, ends }: Frame,

@@ -28,7 +28,7 @@ const MEMORY = 'the memory of this host, and dmesg';
 /**
  * By name, as the kernel lists them. A newer kernel may have others.
  *
- * Sources: Documentation/networking/xfrm/xfrm_proc.rst, and the functions named, read in Linux 6.18.
+ * Sources: Documentation/networking/xfrm/xfrm_proc.rst; the functions named. The names are those of Linux 6.18.
  */
 export const XFRM_STAT_COUNTERS = {
   XfrmInError: {

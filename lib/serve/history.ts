@@ -21,7 +21,7 @@ interface TunnelHistory {
   readonly place: number;
 }
 
-/** The totals of all tunnels at one time, in an array: one for each tunnel takes a third more. */
+/** The totals of all tunnels at one time, in one array, not one for each tunnel. */
 interface TrafficSample {
   readonly at: number;
   /** Bytes inbound and outbound, by place; NaN where there is none. */
