@@ -158,7 +158,10 @@ const WHOLE = {
   tables: ['lib/monitor/live-tables', 'lib/monitor/xfrm-table'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
   connection: ['lib/netlink/netlink-connection'],
+  // Shared by the testing kit and the command.
+  counters: ['lib/monitor/xfrm-stat-counters'],
   testing: ['lib/testing/index', 'lib/testing/place'],
+  metrics: ['lib/metrics'],
   command: ['lib/cli/main'],
   lists: ['lib/cli/list'],
   lab: ['lib/lab/index'],
