@@ -152,8 +152,8 @@ function inPlace(change) {
 
 /** Files of dist/: each has the given modules and all their imports, except what earlier files contain. */
 const WHOLE = {
-  // Includes error hints: without free descriptors, they could no longer be loaded.
-  library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error'],
+  // Includes error hints: without free descriptors, they could no longer be loaded. And what metrics share with lists.
+  library: ['lib/index', 'lib/xfrm', 'lib/route', 'lib/cli/report-error', 'lib/wire/ascii'],
   rtnetlink: ['lib/route/rtnetlink'],
   tables: ['lib/monitor/live-tables', 'lib/monitor/xfrm-table'],
   tunnels: ['lib/tunnel/tunnels', 'lib/tunnel/addresses'],
