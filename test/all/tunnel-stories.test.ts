@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { fetchLabTools } from '../../lib/lab/tools.ts';
 import { nodeInLab } from './in-lab.ts';
 import { STRONGSWAN } from './packages.ts';
-import { judgeTestimony, successions } from './verdict.ts';
+import { judgeTestimony, toldByOne } from './verdict.ts';
 
 let folder = '';
 before(() => {
@@ -29,7 +29,7 @@ async function guest(suite: string, ...args: string[]) {
   if (args[0] === 'rekeys') return told;
   const { left, right } = testimony;
   assert.deepEqual([...judgeTestimony('left', left), ...judgeTestimony('right', right)], []);
-  assert.deepEqual(successions(right.tunnels, true), successions(left.tunnels));
+  assert.deepEqual(toldByOne(left, right), []);
   return { ...told, right: inOneStep(told.right) };
 }
 

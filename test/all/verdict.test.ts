@@ -1,7 +1,7 @@
 /** The checker of reported changes finds false and missing ones. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { judgeLines, judgeTestimony, readIp, wasCutShort } from './verdict.ts';
+import { judgeLines, judgeTestimony, readIp, toldByOne, wasCutShort } from './verdict.ts';
 import type { ToldLine } from './witness.ts';
 
 const [HERE, THERE] = ['192.0.2.1', '192.0.2.2'];
@@ -78,13 +78,28 @@ test('what ip prints is read', () => {
 
 test('a rekey is cut short where both SAs end together', () => {
   const cut = IP.replace(both(11_000, 'Deleted ', 0x10), '') + both(20_010, 'Deleted ', 0x10);
-  const testimony = (ip: string) => ({ ip, sas: [], tunnels: [], command: [] });
+  const testimony = (ip: string) => ({ ip, sas: [], tunnels: [], command: [], ended: 0 });
   const succession = 'out 0x00000010 > 0x00000020';
   assert.equal(wasCutShort(succession, testimony(cut)), true);
   assert.equal(wasCutShort(succession, testimony(IP)), false);
   assert.equal(wasCutShort('out 0x00000010 > 0x00000030', testimony(cut)), false);
   const unended = both(10, '', 0x10) + both(10_000, '', 0x20);
   assert.equal(wasCutShort(succession, testimony(unended)), false);
+});
+
+test('both ends tell of each rekey, but one may end before the other', () => {
+  const rekey = (time: number, direction: 'out' | 'in', from: number, to: number) =>
+    ({ kind: 'rekeyed', time, direction, from, to }) as ToldLine;
+  const host = (ended: number, tunnels: readonly ToldLine[]) => {
+    return { ip: '', sas: [], tunnels, command: [], ended };
+  };
+  const left = host(9000, [rekey(1000, 'out', 1, 2), rekey(8000, 'in', 5, 6)]);
+  assert.deepEqual(toldByOne(left, host(9500, [rekey(1100, 'in', 1, 2)])), []);
+  assert.deepEqual(toldByOne(left, host(9500, [])), ['out 0x00000001 > 0x00000002']);
+  const more = [rekey(1100, 'in', 1, 2), rekey(3000, 'out', 7, 8)];
+  assert.deepEqual(toldByOne(left, host(9500, more)), ['in 0x00000007 > 0x00000008']);
+  const twice = [rekey(1100, 'in', 1, 2), rekey(1200, 'in', 1, 2)];
+  assert.deepEqual(toldByOne(left, host(9500, twice)), ['out 0x00000001 > 0x00000002']);
 });
 
 const cases: Record<string, [ip: string, lines: readonly ToldLine[], RegExp[]]> = {
@@ -184,7 +199,7 @@ test('judged: SAs of the live table', () => {
     { kind: 'removed', time: START, sa: `esp 18 ${HERE}` },
   ] as const;
   const ip = both(0, '', 0x10) + both(5, 'Deleted ', 0x10);
-  assert.deepEqual(judgeTestimony('left', { ip, sas, tunnels: [], command: [] }), [
+  assert.deepEqual(judgeTestimony('left', { ip, sas, tunnels: [], command: [], ended: 0 }), [
     'left: live table: removed esp 18 192.0.2.1: told 1 times, ip saw it 0 times',
     'left: live table: removed esp 16 192.0.2.2: told 0 times, ip saw it 1 times',
   ]);

@@ -56,6 +56,8 @@ export interface Testimony {
   readonly command: readonly ToldLine[];
   /** What a recording made at the same time tells of them afterwards; undefined if there is none. */
   readonly recorded?: readonly ToldLine[] | undefined;
+  /** When the end was marked, in ms since 1970. */
+  readonly ended: number;
 }
 
 export class Witness {
@@ -195,6 +197,7 @@ export class Witness {
 
   /** Ends the programs and returns everything reported before the end was marked: each goes on for a different time. */
   async close(): Promise<Testimony> {
+    const ended = Date.now();
     await this.#caughtUp();
     for (const child of [this.#ip, this.#command, this.#recorder]) {
       if (!child) continue;
@@ -210,6 +213,7 @@ export class Witness {
       tunnels: untilLast(this.#lines),
       command: untilLast(toldIn(this.#printed)),
       recorded: this.#recorder && untilLast(this.#lookBack()),
+      ended,
     };
   }
 }
