@@ -15,6 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-recording-'));
 before(() => addHere());
 after(() => {
   flush();
+  deleteHere();
   rmSync(folder, { recursive: true });
 });
 
