@@ -16,6 +16,7 @@ import { interfaceBlock, packetBlock, sectionHeader } from '../recording/pcapng-
 import type { Recorded } from '../recording/recorded.ts';
 import type { RecordingRecord } from '../recording/records.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
+import { formatSpi } from '../xfrm/text.ts';
 import { EXIT } from './exit.ts';
 import {
   type Items,
@@ -30,7 +31,6 @@ import { formatNamespace } from './text/event.ts';
 import { version } from './version.ts';
 
 interface Options extends RecordedFileOptions {
-  readonly to?: string;
   readonly format?: Format;
   readonly withKeys?: true;
 }
@@ -184,7 +184,7 @@ async function toEspSa(file: string, output: string, options: Options): Promise<
   const lines = new Map<string, string>();
   const without = new Map<string, string>();
   const see = (state: XfrmState) => {
-    const name = `${state.daddr} 0x${state.spi.toString(16).padStart(8, '0')}`;
+    const name = `${state.daddr} ${formatSpi(state.spi)}`;
     const made = espSaLine(state);
     if ('line' in made) lines.set(name, made.line);
     else without.set(name, made.why);

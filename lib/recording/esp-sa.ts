@@ -4,6 +4,7 @@
  * @module
  */
 import type { XfrmState } from '../xfrm/objects.ts';
+import { formatSpi } from '../xfrm/text.ts';
 
 /** Wireshark's names of the kernel's algorithms. */
 const ENCRYPTION: Readonly<Record<string, string>> = {
@@ -93,13 +94,12 @@ export function espSaLine(state: XfrmState): { readonly line: string } | { reado
   const { encryption, key, authentication, authenticationKey } = algorithms;
   if (isZero(key)) return { why: KEYLESS };
   const protocol = state.family === 'inet6' ? 'IPv6' : 'IPv4';
-  const spi = `0x${state.spi.toString(16).padStart(8, '0')}`;
   const isEsn = state.flags.names.includes('esn');
   const fields = [
     protocol,
     state.saddr,
     state.daddr,
-    spi,
+    formatSpi(state.spi),
     encryption,
     hex(key),
     authentication,
