@@ -18,6 +18,7 @@ import type { RecordingRecord } from '../recording/records.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
 import { EXIT } from './exit.ts';
+import { addSpanOptions, checkSpan } from './look-back-options.ts';
 import {
   type Items,
   PROTOCOLS,
@@ -38,30 +39,30 @@ interface Options extends RecordedFileOptions {
 type Format = 'pcapng' | 'esp-sa';
 
 export function convertCommand(): Command {
-  return new Command('convert')
-    .description(
-      'Converts recorded messages for other programs. FILE is whatever `replay` reads.\n' +
-        'pcapng is for Wireshark, which shows XFRM messages by name with\n' +
-        'contrib/wireshark-xfrm.lua. esp-sa is for decrypting ESP in Wireshark: its file esp_sa.\n' +
-        'Needs no privileges.',
-    )
-    .argument('<file>', 'the file, or the directory of a ring; - for standard input')
-    .argument('<output>', 'the file to write, which must not exist; - for standard output')
-    .addOption(
-      new Option('--format <name>', 'format; default: by the name of the output').choices([
-        'pcapng',
-        'esp-sa',
-      ]),
-    )
-    .addOption(
-      new Option('--protocol <name>', 'protocol of concatenated messages')
-        .choices(Object.keys(PROTOCOLS))
-        .default('xfrm'),
-    )
-    .option('--with-keys', 'write keys, which are replaced by zeros otherwise; esp-sa needs them')
-    .option('--at <time>', 'of a recording: five seconds before and after this time')
-    .option('--from <time>', 'of a recording: begin at this time')
-    .option('--to <time>', 'of a recording: end at this time')
+  return addSpanOptions(
+    new Command('convert')
+      .description(
+        'Converts recorded messages for other programs. FILE is whatever `replay` reads.\n' +
+          'pcapng is for Wireshark, which shows XFRM messages by name with\n' +
+          'contrib/wireshark-xfrm.lua. esp-sa is for decrypting ESP in Wireshark: its file esp_sa.\n' +
+          'Needs no privileges.',
+      )
+      .argument('<file>', 'the file, or the directory of a ring; - for standard input')
+      .argument('<output>', 'the file to write, which must not exist; - for standard output')
+      .addOption(
+        new Option('--format <name>', 'format; default: by the name of the output').choices([
+          'pcapng',
+          'esp-sa',
+        ]),
+      )
+      .addOption(
+        new Option('--protocol <name>', 'protocol of concatenated messages')
+          .choices(Object.keys(PROTOCOLS))
+          .default('xfrm'),
+      )
+      .option('--with-keys', 'write keys, which are replaced by zeros otherwise; esp-sa needs them')
+      .option('--at <time>', 'of a recording: five seconds before and after this time'),
+  )
     .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
     .action(async (file: string, output: string, options: Options, command: Command) => {
       const to = options.format ?? formatOf(output);
@@ -73,9 +74,7 @@ export function convertCommand(): Command {
       if (to === 'esp-sa' && !options.withKeys) {
         command.error("error: an esp_sa file consists of keys: '--with-keys' is needed");
       }
-      if (options.at && (options.from || options.to)) {
-        command.error("error: '--at' cannot be used with '--from' or '--to'");
-      }
+      checkSpan(options, command);
       endWhenUnread();
       process.exitCode = await (to === 'esp-sa' ? toEspSa : toPcapng)(file, output, options);
     });

@@ -27,6 +27,14 @@ export const addSpanOptions = (command: Command): Command =>
     .option('--from <time>', 'of a recording: begin at this time')
     .option('--to <time>', 'of a recording: end at this time');
 
+/** A usage error for a moment together with a span. */
+export function checkSpan(
+  { at, from, to }: Pick<LookBackOptions, 'at' | 'from' | 'to'>,
+  command: Command,
+): void {
+  if (at && (from || to)) command.error("error: '--at' cannot be used with '--from' or '--to'");
+}
+
 /** Adds `--recording`, `--at`, `--from` and `--to`. */
 export const addLookBackOptions = (command: Command): Command =>
   addSpanOptions(
@@ -46,5 +54,5 @@ export function checkLookBack(options: LookBackOptions, command: Command): void 
   if (recording !== undefined && until !== undefined) {
     command.error("error: '--until' does not work with '--recording': use '--to'");
   }
-  if (at && (from || to)) command.error("error: '--at' cannot be used with '--from' or '--to'");
+  checkSpan(options, command);
 }

@@ -26,6 +26,7 @@ import type { XfrmMessage } from '../xfrm/requests.ts';
 import { EXIT } from './exit.ts';
 import { formatJson, type RecordingNotice } from './json.ts';
 import { eventsIn } from './look-back-events.ts';
+import { addSpanOptions, checkSpan } from './look-back-options.ts';
 import { moment } from './moment.ts';
 import { addCountOption, FILTER_HELP, filterOf } from './options.ts';
 import {
@@ -55,42 +56,42 @@ interface Options extends RecordedFileOptions {
 const CHUNK = 2 ** 16;
 
 export function replayCommand(): Command {
-  return addCountOption(new Command('replay'), 'messages')
-    .description(
-      'Prints the events of a recording of `record`, or the messages of another FILE: concatenated\n' +
-        'netlink messages, as `ip xfrm monitor file` reads them, or a capture of an nlmon device\n' +
-        '(pcap or pcapng). Needs no privileges.\n' +
-        'Concatenated messages do not state their protocol: for rtnetlink, as recorded by rtmon,\n' +
-        'use --protocol route.',
-    )
-    .argument('<file>', 'the file, or the directory of a ring; - for standard input')
-    .argument('[filter...]', 'messages to print')
-    .addOption(
-      new Option('-o, --output <format>', 'format')
-        .choices(['text', 'json', 'iproute2'])
-        .default('text'),
-    )
-    .option('--json', 'short for -o json: one object per line')
-    .addOption(
-      new Option('--protocol <name>', 'protocol of concatenated messages')
-        .choices(Object.keys(PROTOCOLS))
-        .default('xfrm'),
-    )
-    .addOption(
-      new Option('--color <when>', 'when to use colors')
-        .choices(['auto', 'always', 'never'])
-        .default('auto'),
-    )
-    .option(
-      '--since <time>',
-      'not what is before this time: 03:12, 2026-11-29T03:12; 5m: 5 minutes ago',
-      moment(-1),
-    )
-    .option('--until <time>', 'not what is after this time', moment(-1))
-    .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2')
-    .option('--at <time>', 'of a recording: five seconds before and after this time')
-    .option('--from <time>', 'of a recording: begin at this time')
-    .option('--to <time>', 'of a recording: end at this time')
+  return addSpanOptions(
+    addCountOption(new Command('replay'), 'messages')
+      .description(
+        'Prints the events of a recording of `record`, or the messages of another FILE: concatenated\n' +
+          'netlink messages, as `ip xfrm monitor file` reads them, or a capture of an nlmon device\n' +
+          '(pcap or pcapng). Needs no privileges.\n' +
+          'Concatenated messages do not state their protocol: for rtnetlink, as recorded by rtmon,\n' +
+          'use --protocol route.',
+      )
+      .argument('<file>', 'the file, or the directory of a ring; - for standard input')
+      .argument('[filter...]', 'messages to print')
+      .addOption(
+        new Option('-o, --output <format>', 'format')
+          .choices(['text', 'json', 'iproute2'])
+          .default('text'),
+      )
+      .option('--json', 'short for -o json: one object per line')
+      .addOption(
+        new Option('--protocol <name>', 'protocol of concatenated messages')
+          .choices(Object.keys(PROTOCOLS))
+          .default('xfrm'),
+      )
+      .addOption(
+        new Option('--color <when>', 'when to use colors')
+          .choices(['auto', 'always', 'never'])
+          .default('auto'),
+      )
+      .option(
+        '--since <time>',
+        'not what is before this time: 03:12, 2026-11-29T03:12; 5m: 5 minutes ago',
+        moment(-1),
+      )
+      .option('--until <time>', 'not what is after this time', moment(-1))
+      .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2')
+      .option('--at <time>', 'of a recording: five seconds before and after this time'),
+  )
     .addHelpText(
       'after',
       `\n-o iproute2 prints what \`ip xfrm monitor file FILE\` of iproute2 ${IPROUTE2_VERSION} prints; with --show-keys,\n` +
@@ -109,9 +110,7 @@ export function replayCommand(): Command {
       if (options.protocol === 'route' && output === 'iproute2') {
         command.error("error: '-o iproute2' is for XFRM: 'ip monitor file' prints rtnetlink");
       }
-      if (options.at && (options.from || options.to)) {
-        command.error("error: '--at' cannot be used with '--from' or '--to'");
-      }
+      checkSpan(options, command);
       process.exitCode = await replay(file, filterOf(terms, command), { ...options, output });
     });
 }
