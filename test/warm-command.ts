@@ -77,7 +77,8 @@ const warm = new Map<string, WarmCommand>();
 export function runCommand(args: readonly string[], before: readonly string[] = []): Outcome {
   if (process.env.NETLINK_XFRM_THOROUGH === '1') {
     const [file = '', ...rest] = [...before, process.execPath, program, ...args];
-    return spawnSync(file, rest, { encoding: 'utf8', env });
+    const { status, stdout, stderr } = spawnSync(file, rest, { encoding: 'utf8', env });
+    return { status, stdout, stderr };
   }
   const key = before.join(' ');
   const one = warm.get(key) ?? new WarmCommand(before);

@@ -50,6 +50,16 @@ interface Place {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** Unmounts what is mounted in a folder (proc_pid_mountinfo(5)): an engine that was killed leaves its storage mounted. */
+function unmount(folder: string): void {
+  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((point) => point.startsWith(`${folder}/`));
+  // The last mounted comes first: mounts may lie in each other.
+  for (const point of points.reverse()) spawnSync('umount', [point], { stdio: 'ignore' });
+}
+
 /** Ends the containers of a folder, and removes all that it holds. */
 function remove({ folder, program, env }: Place): void {
   for (const args of [
@@ -59,6 +69,7 @@ function remove({ folder, program, env }: Place): void {
     // An engine that does not run has left nothing.
     spawnSync(program, args, { env, stdio: 'ignore' });
   }
+  unmount(folder);
   rmSync(folder, { recursive: true, force: true });
 }
 
