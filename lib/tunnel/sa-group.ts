@@ -52,10 +52,12 @@ export interface PendingAcquire extends SaNeed {
 /** The removal of a policy, and who claims to have requested it, if that was reported. */
 export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
-export const groupKey = (pair: Pair, reqid: number): string => flat(`${pairKey(pair)} ${reqid}`);
+export const groupKey = (pair: Pair, reqid: number): string => flat(`${pair[0]} ${pair[1]} ${reqid}`);
 
 export class SaGroup {
   readonly pair: Pair;
+  /** The text of its pair. */
+  readonly ends: string;
   readonly reqid: number;
   sas: Few<Sa>;
   policies: Few<Policy>;
@@ -75,6 +77,7 @@ export class SaGroup {
 
   constructor(pair: Pair, reqid: number) {
     this.pair = pair;
+    this.ends = pairKey(pair);
     this.reqid = reqid;
   }
 
@@ -111,7 +114,7 @@ export class SaGroup {
 
   /** Whether an SA belongs here. */
   isFor({ saddr, daddr, reqid }: XfrmState): boolean {
-    return reqid === this.reqid && pairKey(pairOf(saddr, daddr)) === pairKey(this.pair);
+    return reqid === this.reqid && pairKey(pairOf(saddr, daddr)) === this.ends;
   }
 
   get isEmpty(): boolean {
@@ -132,7 +135,7 @@ export interface Labels {
 
 export const NO_LABELS: Labels = { marks: NONE, ifIds: NONE };
 /** Of members that have neither, as most have. */
-const UNLABELLED: Labels = { marks: [undefined], ifIds: [undefined] };
+export const UNLABELLED: Labels = { marks: [undefined], ifIds: [undefined] };
 
 /** The members of one tunnel. */
 export interface GroupPart {

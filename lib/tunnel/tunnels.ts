@@ -164,6 +164,7 @@ export class Tunnels {
       this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
     }
     for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
+    this.#members.opened();
     this.flush(now);
     for (const record of this.#vacant) this.#evaluate(record, now);
     for (const group of this.#members.groups) group.looked = false;
@@ -336,26 +337,47 @@ export class Tunnels {
 
   /** Joins a group again, with the groups it is linked to, and evaluates its tunnels. */
   #evaluateGroup(group: SaGroup, now: EventTime): void {
-    const { acquiring } = this.#limits;
+    const ordinary = this.#members.ordinary(group, this.#host.isLocal);
+    if (ordinary) {
+      this.#look(group, [group]);
+      this.#updateAll(group, ordinary, [group], group, now);
+      return;
+    }
     const groups = this.#members.linked(group);
     const [first] = groups;
     for (const one of groups) {
-      this.#members.dirty.delete(one);
-      this.#unevaluated.delete(one);
       // Groups no longer linked to it have lost something, except those that were dropped.
       for (const other of one.linked) {
         if (!groups.includes(other) && !other.isEmpty) this.#members.dirty.add(other);
       }
-      one.linked = groups;
-      one.looked = true;
-      one.forget(({ at }) => at + acquiring > this.#heardUntil);
+      this.#look(one, groups);
       if (one === first) continue;
       for (const record of each(one.records)) this.#enter(record, first);
       one.records = undefined;
     }
     const all = mergedGroup(groups);
     const surroundings = this.#members.surroundings(all, groups);
-    const { orientation, parts } = partsOfGroup(all, surroundings, this.#host.isLocal);
+    const found = partsOfGroup(all, surroundings, this.#host.isLocal);
+    this.#updateAll(all, found, groups, first, now);
+  }
+
+  /** Notes that a group is evaluated now, with others. */
+  #look(group: SaGroup, groups: readonly SaGroup[]): void {
+    this.#members.dirty.delete(group);
+    this.#unevaluated.delete(group);
+    group.linked = groups;
+    group.looked = true;
+    group.forget(({ at }) => at + this.#limits.acquiring > this.#heardUntil);
+  }
+
+  /** @param all the groups, merged; the first of them has the records */
+  #updateAll(
+    all: SaGroup,
+    { orientation, parts }: ReturnType<typeof partsOfGroup>,
+    groups: readonly SaGroup[],
+    first: SaGroup,
+    now: EventTime,
+  ): void {
     const records = matchRecords(parts, each(first.records));
     const seen = new Set<TunnelRecord>();
     parts.forEach((part, i) => {
