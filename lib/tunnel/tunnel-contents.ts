@@ -121,6 +121,8 @@ export function protocolOf({
   larval,
   demands,
 }: Pick<TunnelContents, 'sas' | 'shared' | 'larval' | 'demands'>): IpsecProto | undefined {
+  // Of most: found without looking at all of them.
+  if (sas.out[0]?.entry.value.proto === 'esp') return 'esp';
   const there = [...sas.out, ...sas.in, ...shared, ...larval].map(({ entry }) => entry.value.proto);
   const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (

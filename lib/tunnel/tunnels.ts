@@ -17,7 +17,7 @@ import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from '
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedExpectedTunnel } from './expected.ts';
 import { each, excluding, has, including, kept, NONE } from './few.ts';
-import { detectRekeys, rekeyed, restUntil, successionOf } from './rekeys.ts';
+import { detectRekeys, enterFound, rekeyed, restUntil, successionOf } from './rekeys.ts';
 import {
   type GroupPart,
   type Labels,
@@ -111,7 +111,9 @@ export class Tunnels {
 
   /** The number of visible tunnels. */
   get size(): number {
-    return [...this].length;
+    let size = 0;
+    for (const { isShown } of this.#records.values()) if (isShown) size++;
+    return size;
   }
 
   *[Symbol.iterator](): Generator<Tunnel> {
@@ -435,8 +437,9 @@ export class Tunnels {
 
   /** The contents of a tunnel may have changed. @param part undefined: it has none */
   #update(record: TunnelRecord, group: SaGroup, part: GroupPart | undefined, now: EventTime): void {
-    const replaced = detectRekeys(record, group, part);
-    if (!this.#opening && replaced.length > 0) {
+    if (this.#opening && part) enterFound(record, part);
+    const replaced = this.#opening ? NONE : detectRekeys(record, group, part);
+    if (replaced.length > 0) {
       record.untold = kept([...record.untold, ...replaced]);
       record.rekeying = kept([...record.rekeying, ...replaced]);
     }
@@ -512,7 +515,7 @@ export class Tunnels {
   #detach(record: TunnelRecord, time: EventTime): void {
     if (this.#records.get(record.id) === record) this.#records.delete(record.id);
     this.#vacant.delete(record);
-    if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
+    if (record.isShown) this.#tellOf(record, (tunnel) => ({ kind: 'removed', tunnel, time }));
   }
 
   #attach(record: TunnelRecord, expected: NamedExpectedTunnel | undefined, now: EventTime): void {
@@ -522,7 +525,10 @@ export class Tunnels {
       expected?.name ?? this.#freeId(orientation as Orientation, group?.reqid ?? 0, labels);
     this.#records.set(record.id, record);
     if (expected && record.isEmpty) this.#vacant.add(record);
-    if (record.tunnel) this.#tell({ kind: 'added', tunnel: record.toTunnel(), time: now });
+    if (record.isShown) {
+      record.show();
+      this.#tellOf(record, (tunnel) => ({ kind: 'added', tunnel, time: now }));
+    }
     this.#evaluate(record, now, record.evaluation === undefined);
   }
 
@@ -534,7 +540,7 @@ export class Tunnels {
   #evaluate(record: TunnelRecord, now: EventTime, found = this.#opening): void {
     const limits = found ? { ...this.#limits, settle: 0 } : this.#limits;
     const before = record.evaluation;
-    const shownBefore = record.tunnel;
+    const { isShown } = record;
     const lost = this.#lostAddress(record);
     const reason = lost && unreachable(lost);
     const observation = record.observe(limits, this.#read, reason, found);
@@ -556,15 +562,15 @@ export class Tunnels {
       limits,
     );
     const forgotten = record.isEmpty && state === 'down' && !record.expected;
-    if (forgotten && shownBefore === undefined) {
+    if (forgotten && !isShown) {
       this.#remove(record, now);
       return;
     }
     const isOver = restUntil(record, limits) <= this.#heardUntil || !carries(state);
     const rekey = rekeyed(record, isOver);
     if (rekey) record.rekeys++;
-    const tunnel = record.toTunnel();
-    if (shownBefore === undefined) this.#tell({ kind: 'added', tunnel, time: now });
+    record.show();
+    if (!isShown) this.#tellOf(record, (tunnel) => ({ kind: 'added', tunnel, time: now }));
     // A rekey is reported while it lasts, and before what ends it.
     const isRekeying = state === 'rekeying';
     if (isRekeying) this.#tellState(before, evaluation, record, lost, now);
@@ -572,12 +578,15 @@ export class Tunnels {
     record.untold = NONE;
     for (const one of untold) {
       const { direction } = one;
-      this.#tell({ kind: 'replaced', tunnel, direction, ...successionOf(one), time: now });
+      const succession = { direction, ...successionOf(one), time: now };
+      this.#tellOf(record, (tunnel) => ({ kind: 'replaced', tunnel, ...succession }));
     }
-    if (rekey) this.#tell({ kind: 'rekeyed', tunnel, ...rekey, time: now });
+    if (rekey) {
+      this.#tellOf(record, (tunnel) => ({ kind: 'rekeyed', tunnel, ...rekey, time: now }));
+    }
     if (!isRekeying) this.#tellState(before, evaluation, record, lost, now);
     for (const change of differences(warnedBefore, record.warningState.warnings)) {
-      this.#tell({ kind: 'warning', ...change, tunnel, time: now });
+      this.#tellOf(record, (tunnel) => ({ kind: 'warning', ...change, tunnel, time: now }));
     }
     const until = forgotten ? evaluation.since.monotonic + limits.remember : Infinity;
     this.#deadlines.set(record, Math.min(until, deadlineOf(record, limits)));
@@ -642,9 +651,9 @@ export class Tunnels {
     lost: LostAddress | undefined,
     time: EventTime,
   ): void {
-    const tunnel = record.tunnel as Tunnel;
     const [was, is] = [before?.state, state as TunnelState];
-    if (was === is && before?.stalled === stalled) return;
+    if (this.#opening || (was === is && before?.stalled === stalled)) return;
+    const tunnel = record.tunnel as Tunnel;
     if (isUpState(is) && (was === undefined || !isUpState(was))) {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
@@ -713,6 +722,11 @@ export class Tunnels {
     for (const change of differences(before, this.warnings)) {
       this.#tell({ kind: 'warning', ...change, tunnel: undefined, time: at });
     }
+  }
+
+  /** Nobody may ask for a tunnel before it is told of. */
+  #tellOf(record: TunnelRecord, event: (tunnel: Tunnel) => TunnelEvent): void {
+    if (!this.#opening) this.#host.emit(event(record.tunnel as Tunnel));
   }
 
   #tell(event: TunnelEvent): void {
