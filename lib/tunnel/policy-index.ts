@@ -59,16 +59,28 @@ export class PolicyIndex {
   add(policy: Policy): void {
     const { value } = policy.entry;
     if (!isDir(value.dir)) return;
-    const shapes = this.#shapes[value.dir];
+    const shape = this.#shapeFor(value, this.#shapes[value.dir]);
+    shape.count++;
+    if (value.ifId) shape.ids++;
+    shape.policies.add(flat(keyOf(value.selector, value, shape)), policy);
+  }
+
+  #shapeFor(value: Shaped, shapes: Map<string, Shape>): Shape {
+    const { prefixlenS, prefixlenD } = value.selector;
+    const mask = value.mark?.mask ?? 0;
+    // Without its text, if there is only one.
+    if (shapes.size === 1) {
+      for (const one of shapes.values()) {
+        if (one.from === prefixlenS && one.to === prefixlenD && one.mask === mask) return one;
+      }
+    }
     const text = shapeText(value);
     let shape = shapes.get(text);
     if (shape === undefined) {
       shape = shapeOf(value, text);
       shapes.set(text, shape);
     }
-    shape.count++;
-    if (value.ifId) shape.ids++;
-    shape.policies.add(flat(keyOf(value.selector, value, shape)), policy);
+    return shape;
   }
 
   delete(policy: Policy): void {

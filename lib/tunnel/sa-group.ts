@@ -19,7 +19,7 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { each, type Few, including, kept, NONE } from './few.ts';
+import { each, type Few, including, kept, NONE, sizeOf } from './few.ts';
 import type { Label } from './policy-index.ts';
 import { acceptsIn, type HostPolicies, obstaclesOf } from './policy-match.ts';
 import type { TrafficDirection } from './tunnel.ts';
@@ -359,11 +359,12 @@ export function byAge(a: Sa, b: Sa): number {
  */
 export function matchRecords(
   parts: readonly GroupPart[],
-  known: Iterable<TunnelRecord>,
+  known: Few<TunnelRecord>,
 ): (TunnelRecord | undefined)[] {
+  if (sizeOf(known) === 0) return parts.map(() => undefined);
   const pairs: { part: number; record: TunnelRecord; shared: number }[] = [];
   const members = parts.map((part) => new Set(part.members));
-  for (const record of known) {
+  for (const record of each(known)) {
     parts.forEach(({ labels }, part) => {
       const shared = record.members.filter((uid) => members[part]?.has(uid)).length;
       if (shared > 0 || fitsLabels(record, labels)) pairs.push({ part, record, shared });

@@ -66,6 +66,8 @@ export class SaGroups {
   readonly #groupsBy = new MultiMap<GroupsKey, SaGroup>();
   readonly #bySpi = new MultiMap<number, Sa>();
 
+  /** The one that was last asked for. */
+  #last: SaGroup | undefined;
   #order = 0;
   /** Until then everything is still to be evaluated, and nothing has to be marked for it. */
   #isOpening = true;
@@ -297,7 +299,7 @@ export class SaGroups {
         [local, 0],
         [remote, 1],
       ] as const) {
-        const before = this.#roleOf(address);
+        const before = this.#isOpening ? undefined : this.#roleOf(address);
         const known = this.#roles.get(address);
         const counts = known ?? [0, 0];
         counts[role] += by;
@@ -404,16 +406,22 @@ export class SaGroups {
   }
 
   group(pair: Pair, reqid: number): SaGroup {
+    // The SAs and policies of a tunnel are listed one after the other.
+    const last = this.#last;
+    if (last?.reqid === reqid && last.pair[0] === pair[0] && last.pair[1] === pair[1]) return last;
     const key = groupKey(pair, reqid);
-    const known = this.#groups.get(key);
-    if (known) return known;
-    const group = new SaGroup(pair, reqid);
-    this.#groups.set(key, group);
-    for (const one of keysOf(group)) this.#groupsBy.add(one, group);
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = new SaGroup(pair, reqid);
+      this.#groups.set(key, group);
+      for (const one of keysOf(group)) this.#groupsBy.add(one, group);
+    }
+    this.#last = group;
     return group;
   }
 
   drop(group: SaGroup): void {
+    if (this.#last === group) this.#last = undefined;
     this.#groups.delete(groupKey(group.pair, group.reqid));
     this.#label(group, NONE);
     for (const one of keysOf(group)) this.#groupsBy.delete(one, group);

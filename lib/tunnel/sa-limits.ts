@@ -99,8 +99,9 @@ export function withTraffic(
   // Older kernels report only the first use (XFRMA_LASTUSED: not in 6.1).
   const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
   return {
-    bytes: bytes + current.bytes,
-    packets: packets + current.packets,
+    // A sum is another object, even of 0.
+    bytes: bytes === 0n ? current.bytes : bytes + current.bytes,
+    packets: packets === 0n ? current.packets : packets + current.packets,
     lastUsedAt: Math.max(lastUsedAt, used) || undefined,
   };
 }

@@ -147,7 +147,8 @@ export class TunnelRecord implements Due {
       this.evaluation = { ...evaluation, counters: { ...evaluation.counters, at: monotonic } };
     // Its entries hold the time of the reading.
     if (this.isEmpty) return;
-    if (this.#view) this.#view.entries = this.#entries;
+    if (this.#view && !this.#apart) this.#view.entries = undefined;
+    else if (this.#view) this.#view.entries = this.#entries;
     else if (this.#tunnel) this.#tunnel = Object.freeze({ ...this.#tunnel, ...this.#entries });
   }
 
@@ -225,9 +226,14 @@ export class TunnelRecord implements Due {
 
   /** As last shown; undefined before that. */
   get tunnel(): Tunnel | undefined {
-    if (this.#view) this.#tunnel = tunnelOf(this.#view);
+    if (this.#view) this.#tunnel = tunnelOf(this.#view, this.#view.entries ?? this.#entries);
     this.#view = undefined;
     return this.#tunnel;
+  }
+
+  /** An entry of one of its SAs is about to be replaced: it still shows the one before. */
+  hold(): void {
+    if (this.#view) this.#view.entries ??= this.#entries;
   }
 
   /** Shows it as it is now; the state must be known. */
@@ -250,7 +256,7 @@ export class TunnelRecord implements Due {
       unreplaced: this.unreplaced,
       acquires: this.acquires,
       natMappings: this.natMappings,
-      entries: this.#entries,
+      entries: this.#apart ? this.#entries : undefined,
       contents,
       orientation,
       expected,
@@ -286,11 +292,12 @@ interface View
   /** As it was, if it has no SAs now, and if it has nothing at all. */
   readonly before: Tunnel | undefined;
   readonly had: Tunnel | undefined;
-  entries: Entries;
+  /** As they were, where they have changed since. */
+  entries: Entries | undefined;
 }
 
-function tunnelOf(view: View): Tunnel {
-  const { expected, orientation, contents, entries, before, had } = view;
+function tunnelOf(view: View, entries: Entries): Tunnel {
+  const { expected, orientation, contents, before, had } = view;
   const { state, reason, since, sinceKnown, upSince } = view.evaluation;
   const valueOf = ({ value }: StateEntry) => value;
   const own = {

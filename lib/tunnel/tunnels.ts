@@ -3,6 +3,7 @@
  * and time, it reports changes of tunnels. No I/O. @module
  */
 import { isDeepStrictEqual } from 'node:util';
+import { flat } from '../base/flat.ts';
 import type { ObjectChange } from '../monitor/changes.ts';
 import { incarnationOf } from '../monitor/table.ts';
 import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
@@ -59,6 +60,8 @@ export class Tunnels {
   readonly #host: TunnelsHost;
   readonly #apart: boolean;
   readonly #limits: TunnelThresholds;
+  /** For tunnels that existed when the monitor opened: they have settled. */
+  readonly #limitsFound: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
   readonly #members = new SaGroups();
   readonly #deadlines = new Deadlines<TunnelRecord>();
@@ -99,6 +102,7 @@ export class Tunnels {
     this.#host = host;
     this.#apart = apart;
     this.#limits = limits;
+    this.#limitsFound = { ...limits, settle: 0 };
     this.#read = now;
     this.countersReadAt = now;
     this.#wallOffset = now.wall - now.monotonic;
@@ -160,8 +164,7 @@ export class Tunnels {
 
   /** Adds everything that exists at the start, without reports. */
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
-    const inOrder = Array.from(states, (entry) => ({ entry, n: incarnationOf(entry.uid) }));
-    for (const { entry } of inOrder.sort((a, b) => a.n - b.n)) {
+    for (const entry of inOrder(states)) {
       const wall = entry.value.current.addedAt;
       this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
     }
@@ -202,6 +205,7 @@ export class Tunnels {
       this.#members.removeSa(sa);
       group.lose({ sa, last: value, reason, portId, time, heard });
     } else if (group.isFor(value)) {
+      sa.record?.hold();
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
@@ -249,6 +253,7 @@ export class Tunnels {
       if (sa.entry.value !== entry.value) {
         for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
       }
+      sa.record?.hold();
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
@@ -380,17 +385,16 @@ export class Tunnels {
     first: SaGroup,
     now: EventTime,
   ): void {
-    const records = matchRecords(parts, each(first.records));
-    const seen = new Set<TunnelRecord>();
+    const records = matchRecords(parts, first.records);
     parts.forEach((part, i) => {
       const record = records[i] ?? this.#occupant(first, orientation, part);
       record.orientation = orientation;
-      seen.add(record);
+      records[i] = record;
       this.#update(record, all, part, now);
     });
     for (const record of each(first.records)) {
       // An expected one may take the place of another.
-      if (!seen.has(record) && has(first.records, record))
+      if (!records.includes(record) && has(first.records, record))
         this.#update(record, all, undefined, now);
     }
     for (const one of groups) {
@@ -424,7 +428,7 @@ export class Tunnels {
     const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
     const ends = directed ? `${local} > ${remote}` : `${local} <> ${remote}`;
     const name = `${ends}${reqid === 0 ? '' : ` reqid ${reqid}`}${label}`;
-    let id = name;
+    let id = flat(name);
     for (let n = 2; this.#records.has(id); n++) id = `${name} (${n})`;
     return id;
   }
@@ -538,7 +542,7 @@ export class Tunnels {
    * @param found whether it existed when the monitor opened: then it has settled
    */
   #evaluate(record: TunnelRecord, now: EventTime, found = this.#opening): void {
-    const limits = found ? { ...this.#limits, settle: 0 } : this.#limits;
+    const limits = found ? this.#limitsFound : this.#limits;
     const before = record.evaluation;
     const { isShown } = record;
     const lost = this.#lostAddress(record);
@@ -732,6 +736,18 @@ export class Tunnels {
   #tell(event: TunnelEvent): void {
     if (!this.#opening) this.#host.emit(event);
   }
+}
+
+/** Entries in the order in which they were added. */
+function inOrder(entries: Iterable<StateEntry>): Iterable<StateEntry> {
+  const all = [...entries];
+  const numbers = Float64Array.from(all, ({ uid }) => incarnationOf(uid));
+  // As they are in a table, and as a kernel lists them.
+  if (numbers.every((n, i) => i === 0 || n > (numbers[i - 1] as number))) return all;
+  if (numbers.every((n, i) => i === 0 || n < (numbers[i - 1] as number))) return all.reverse();
+  const places = all.map((_, i) => i);
+  places.sort((a, b) => (numbers[a] as number) - (numbers[b] as number));
+  return places.map((place) => all[place] as StateEntry);
 }
 
 function leave(record: TunnelRecord, group: SaGroup): void {
