@@ -34,7 +34,7 @@ export function bytesOf(message: Parameters<typeof encodeXfrm>[1]): Uint8Array {
 const DATAGRAM = 32_000;
 
 /** Messages, packed into datagrams as a kernel does: otherwise the simulation takes more memory than what is measured. */
-export class Datagrams {
+class Datagrams {
   readonly all: Uint8Array[] = [];
   #writer = new MessageWriter(DATAGRAM);
 

@@ -168,9 +168,7 @@ export class LocalAddresses {
   /** Reports an address that cannot be used, whether or not it could before. */
   lost = (address: string): LostAddress | undefined =>
     this.#noted(address) ??
-    (this.#tables.address.has('address', address)
-      ? undefined
-      : { address, link: undefined });
+    (this.#tables.address.has('address', address) ? undefined : { address, link: undefined });
 
   #noted(address: string): LostAddress | undefined {
     return this.#down.get(address) ?? this.#gone.get(address);

@@ -7,8 +7,8 @@ import { meet, mirrored } from '../xfrm/matching.ts';
 import type { Orientation } from './endpoints.ts';
 import { each, NONE } from './few.ts';
 import {
-  acceptsIn,
   ALL_CLEAR,
+  acceptsIn,
   carriesOut,
   type HostPolicies,
   precedes,

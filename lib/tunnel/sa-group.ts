@@ -52,7 +52,8 @@ export interface PendingAcquire extends SaNeed {
 /** The removal of a policy, and who claims to have requested it, if that was reported. */
 export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
-export const groupKey = (pair: Pair, reqid: number): string => flat(`${pair[0]} ${pair[1]} ${reqid}`);
+export const groupKey = (pair: Pair, reqid: number): string =>
+  flat(`${pair[0]} ${pair[1]} ${reqid}`);
 
 export class SaGroup {
   readonly pair: Pair;

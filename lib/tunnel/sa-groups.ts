@@ -18,8 +18,8 @@ import {
   type TemplateDemand,
 } from './endpoints.ts';
 import { each, excluding, has, including, MultiMap, NONE, sizeOf } from './few.ts';
-import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { ordinaryPart } from './ordinary.ts';
+import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, labelsIn } from './policy-match.ts';
 import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
 import { type Policy, Sa } from './tunnel-contents.ts';
@@ -313,7 +313,8 @@ export class SaGroups {
 
   /** Requests may have become leftovers, or stopped being that. */
   #asked(dir: XfrmPolicy['dir']): void {
-    if (dir === 'out' && !this.#isOpening) for (const { group } of this.#larval) this.dirty.add(group);
+    if (dir === 'out' && !this.#isOpening)
+      for (const { group } of this.#larval) this.dirty.add(group);
   }
 
   /**

@@ -281,9 +281,9 @@ type Entries = Pick<Tunnel, 'sas' | 'larval' | 'policies' | 'parts'>;
  */
 interface View
   extends Pick<
-    Tunnel,
-    'id' | 'warnings' | 'reqid' | 'protocol' | 'traffic' | 'refused' | 'rekeys' | 'unreplaced'
-  >,
+      Tunnel,
+      'id' | 'warnings' | 'reqid' | 'protocol' | 'traffic' | 'refused' | 'rekeys' | 'unreplaced'
+    >,
     Pick<Tunnel, 'acquires' | 'natMappings'> {
   readonly contents: TunnelContents;
   readonly evaluation: StateEvaluation;
@@ -299,11 +299,11 @@ interface View
 function tunnelOf(view: View, entries: Entries): Tunnel {
   const { expected, orientation, contents, before, had } = view;
   const { state, reason, since, sinceKnown, upSince } = view.evaluation;
-  const valueOf = ({ value }: StateEntry) => value;
+  const its = ({ value }: StateEntry) => value;
   const own = {
-    out: entries.sas.out.map(valueOf),
+    out: entries.sas.out.map(its),
     // Those from any source come first.
-    in: entries.sas.in.slice(contents.shared.length).map(valueOf),
+    in: entries.sas.in.slice(contents.shared.length).map(its),
   };
   const all = [...own.out, ...own.in].sort(byAge);
   const newest = all.at(-1);

@@ -69,8 +69,7 @@ export function evaluateWarnings(
   for (const what of DIRECTIONS) {
     const sas = contents.sas[what];
     if (sas.length > 1) found.push(...piles(sas, what, limits, clock));
-    if (sas.some((sa) => mayExhaust(sa, what, limits)))
-      found.push(...exhausted(sas, what, limits));
+    if (sas.some((sa) => mayExhaust(sa, what, limits))) found.push(...exhausted(sas, what, limits));
     const shared = sas.find((sa) => sharing(sa) > 1);
     if (shared) {
       const value = sharing(shared);
