@@ -70,6 +70,11 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     return this.findRows(index, text).map(([, entry]) => entry);
   }
 
+  /** Whether an entry has a text in an index. */
+  has(index: string, text: string): boolean {
+    return this.#index(this.#indexer(index)).has(text);
+  }
+
   findRows(index: string, text: string): [string, TableEntry<Value>][] {
     return this.#rowsBy(this.#indexer(index), text);
   }

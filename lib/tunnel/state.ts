@@ -31,7 +31,7 @@ export interface Observation {
   /** What keeps packets from passing through them. */
   readonly obstacles: PerDirection<Obstacle>;
   /** When the last SA of a direction was removed without a successor, monotonic. */
-  readonly goneAt?: PerDirection<number | undefined>;
+  readonly goneAt?: PerDirection<number | undefined> | undefined;
   /** When the oldest larval SA was added, monotonic; undefined if there is none. */
   readonly larvalAt: number | undefined;
   /** Number of policies that send or accept its packets. */
@@ -105,6 +105,8 @@ const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
  *
  * @param heardUntil up to when everything the kernel announced is known, monotonic: time does not
  *   pass beyond it for the state, because what would change the state may still be unread
+ * @param wallOffset the offset of the wall clock from the monotonic one, the same each time: a
+ *   deadline must not move because two readings of both clocks differ
  */
 export function evaluateState(
   seen: Observation,
@@ -112,10 +114,11 @@ export function evaluateState(
   now: EventTime,
   limits: TunnelThresholds,
   heardUntil = now.monotonic,
+  wallOffset = now.wall - now.monotonic,
 ): StateEvaluation {
   const counters = updatedCounters(seen, before?.counters);
-  const clock = new Clock(now, heardUntil, seen.countedAt.monotonic);
-  const began = before?.upSince ?? at(now, seen.isFound ? completeAt(seen) : undefined);
+  const clock = new Clock(now, heardUntil, seen.countedAt.monotonic, wallOffset);
+  const began = before?.upSince ?? clock.at(seen.isFound ? completeAt(seen) : undefined);
   const { state, reason, settling, from } = condition(seen, counters, began, clock, limits);
   const told = (since: EventTime, sinceKnown = true): StateEvaluation => ({
     state,
@@ -130,7 +133,7 @@ export function evaluateState(
     pending: undefined,
   });
   if (before === undefined && seen.isFound) {
-    const since = from === began.monotonic ? began : at(now, from);
+    const since = from === began.monotonic ? began : clock.at(from);
     return told(since, from !== undefined);
   }
   const early =
@@ -140,7 +143,7 @@ export function evaluateState(
     // What was removed after that existed meanwhile: something else was missing before.
     const again = goneSince(seen);
     const known = before?.pending;
-    const pending = known && again && again > known.monotonic ? at(now, again) : (known ?? now);
+    const pending = known && again && again > known.monotonic ? clock.at(again) : (known ?? now);
     if (clock.past(pending.monotonic + limits.settle)) return told(pending);
     const untold = before ?? { ...told(now), state: undefined, reason: '' };
     return { ...untold, next: clock.next, counters, pending };
@@ -161,12 +164,6 @@ function goneSince({ sas, goneAt, unreachable }: Observation): number | undefine
   return times.length === 0 ? undefined : Math.min(...times.map((time) => time ?? 0));
 }
 
-/** A monotonic time on both clocks, no later than `now`, which is also the default. */
-function at(now: EventTime, monotonic = now.monotonic): EventTime {
-  if (monotonic >= now.monotonic) return now;
-  return { wall: now.wall - now.monotonic + monotonic, monotonic };
-}
-
 function condition(
   seen: Observation,
   heard: CounterHistory,
@@ -178,21 +175,20 @@ function condition(
   if (unreachable !== undefined) return missing('down', unreachable);
   if (sas.out.length + sas.in.length === 0) return withoutSas(seen, clock, limits);
   if (!sends) return missing('orphan', 'SAs, but no outbound policy uses them');
-  const lacking = DIRECTIONS.flatMap(
-    (one) => missingIn(sas[one], obstacles[one], words[one]) ?? [],
-  );
-  if (lacking.length > 0) {
-    return missing(lacking.length === 1 ? 'one-way' : 'blocked', lacking.join(', '));
+  const lacksOut = missingIn(sas.out, obstacles.out, words.out);
+  const lacksIn = missingIn(sas.in, obstacles.in, words.in);
+  if (lacksOut !== undefined && lacksIn !== undefined) {
+    return missing('blocked', `${lacksOut}, ${lacksIn}`);
   }
+  if (lacksOut !== undefined) return missing('one-way', lacksOut);
+  if (lacksIn !== undefined) return missing('one-way', lacksIn);
   const { unanswered, outAt = 0, used } = heard;
   if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
     if (limits.idle === 0 || !clock.counted(outAt + limits.idle)) {
       return { state: 'one-way', reason: `outbound traffic, but no ${words.in} packets` };
     }
   }
-  const newest = DIRECTIONS.flatMap((direction) =>
-    [...bySlot(sas[direction]).values()].map((slot) => ({ slot, word: words[direction] })),
-  );
+  const newest = [...inSlots(sas.out, words.out), ...inSlots(sas.in, words.in)];
   for (const { slot, word } of newest) {
     const { spi, softAt = Infinity, hardAt = Infinity } = slot.at(-1) as ObservedSa;
     const [hard, late] = [clock.ofWall(hardAt), clock.ofWall(softAt + limits.successor)];
@@ -218,6 +214,12 @@ function condition(
     }
   }
   return { state: 'up', reason: 'SAs in both directions', from: began.monotonic };
+}
+
+/** The SAs of a direction, slot by slot. */
+function inSlots(sas: readonly ObservedSa[], word: string) {
+  if (sas.length === 1) return [{ slot: sas, word }];
+  return Array.from(bySlot(sas).values(), (slot) => ({ slot, word }));
 }
 
 /** The condition without SAs with keys. */
@@ -290,11 +292,13 @@ export class Clock {
   /** When the counters were read, monotonic. */
   readonly countedAt: number;
   readonly #heardUntil: number;
+  readonly #wallOffset: number;
 
-  constructor(now: EventTime, heardUntil: number, countedAt: number) {
+  constructor(now: EventTime, heardUntil: number, countedAt: number, wallOffset: number) {
     this.now = now;
     this.#heardUntil = heardUntil;
     this.countedAt = countedAt;
+    this.#wallOffset = wallOffset;
   }
 
   /** Whether a monotonic time has passed. */
@@ -306,7 +310,13 @@ export class Clock {
 
   /** Converts a wall-clock time to monotonic. */
   ofWall(moment: number): number {
-    return moment - this.now.wall + this.now.monotonic;
+    return moment - this.#wallOffset;
+  }
+
+  /** A monotonic time on both clocks, no later than now, which is also the default. */
+  at(monotonic = this.now.monotonic): EventTime {
+    if (monotonic >= this.now.monotonic) return this.now;
+    return { wall: monotonic + this.#wallOffset, monotonic };
   }
 
   /** Whether a time had passed when the counters were read. Nothing later is known yet. */
