@@ -5,7 +5,8 @@
 //   load forge FILE EVENTS [RATE]    multicasts of the message in FILE (hexadecimal digits), as the
 //                                    kernel sends them but for the source port
 //   load forge-updates FILE EVENTS [RATE]
-//                                    the same, but each SA is added once, then updated: another limit
+//                                    the same, but each SA is added once, then updated: another
+//                                    limit
 //   load larval EVENTS MICROSECONDS  larval SAs deleted, one each so many microseconds; the
 //                                    sequence number is the clock before the system call
 //
@@ -258,7 +259,9 @@ static void forge(const char* path, uint64_t events, double rate, bool updates) 
 
 int main(int argc, char** argv) {
   if (argc < 3)
-    errx(2, "usage: load policy|sa EVENTS [RATE] | forge|forge-updates FILE EVENTS [RATE] | larval EVENTS US");
+    errx(2,
+         "usage: load policy|sa EVENTS [RATE] | forge|forge-updates FILE EVENTS [RATE] | larval "
+         "EVENTS US");
   open_socket();
   uint64_t begun = nanoseconds();
   const char* kind = argv[1];
