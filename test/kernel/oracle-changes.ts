@@ -570,6 +570,11 @@ export class Life {
         const isForSome = (one: Policy) =>
           isForAll(one) && ((!one.mark && !one.ifId) || isOfLink(one));
         if (sa.selector || tunnels.some(isForSome)) break;
+        // Inside of a tunnel for the other family, 6.1 compares it as if it was of that one.
+        const isOther = ({ selector: its, templates = [] }: Policy) =>
+          its?.family !== family &&
+          templates.some(({ proto, reqid }) => proto === sa.proto && reqid === sa.reqid);
+        if (sa.mode === 'transport' && tunnels.some(isOther)) break;
         const saddr = family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
         const prefixlenS = family === 'inet6' ? 64 : 16;
         const daddr = anyOf(family as Family);
