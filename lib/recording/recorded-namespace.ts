@@ -93,6 +93,11 @@ export class RecordedNamespace {
     return this.#xfrm.synced && (this.#options === undefined || this.#addresses.synced);
   }
 
+  /** What becomes of packets that no policy matches, as far as the recording says. */
+  get defaults(): PolicyDefaults | undefined {
+    return this.#defaults;
+  }
+
   /** When the counters were read last. */
   get countersReadAt(): EventTime {
     return this.#tunnels?.countersReadAt ?? this.#countersReadAt;
