@@ -175,6 +175,7 @@ export async function follow(what: Follow): Promise<void> {
     if (what.caughtUp) {
       await allRead(
         () => read,
+        () => streams.waiting,
         out,
         ended.signal,
         () => ended.signal.aborted,
@@ -188,6 +189,7 @@ export async function follow(what: Follow): Promise<void> {
       const signal = AbortSignal.timeout(LAST_WRITE);
       await allRead(
         () => read,
+        () => streams.waiting,
         out,
         signal,
         (turns) => turns >= LAST_TURNS,
@@ -267,12 +269,13 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
  */
 async function allRead(
   read: () => number,
+  waiting: () => boolean,
   out: LineOutput,
   signal: AbortSignal,
   enough: (turns: number) => boolean,
 ): Promise<void> {
   let turns = 0;
-  for (let before = -1; before !== read() && !enough(turns); turns += 2) {
+  for (let before = -1; (before !== read() || waiting()) && !enough(turns); turns += 2) {
     before = read();
     await out.ready(signal);
     // The first ends the current turn, so that sockets are polled between the two.

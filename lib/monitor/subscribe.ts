@@ -129,6 +129,11 @@ export class Subscription
     }));
   }
 
+  /** @internal Whether anything waits in its sockets, or was read ahead. */
+  get waiting(): boolean {
+    return !this.closed && this.#sockets.some(({ socket }) => socket.queue.bytes > 0);
+  }
+
   /** All events from now on, and those queued so far. Each loop gets all. See {@link iterator}. */
   [Symbol.asyncIterator](): AsyncIterableIterator<SubscriptionEvent, undefined> {
     const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {

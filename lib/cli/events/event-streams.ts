@@ -119,6 +119,11 @@ export class EventStreams {
     return [...this.#past, ...this.#subscriptions.flatMap(({ sockets }) => sockets)];
   }
 
+  /** Whether events wait to be read. */
+  get waiting(): boolean {
+    return this.#subscriptions.some(({ waiting }) => waiting);
+  }
+
   /** Starts reading. */
   start(listener: StreamListener): void {
     this.#listener = listener;
