@@ -1,31 +1,129 @@
-/** The rows of an incomplete dump. @module */
+/** What a dump says, as differences from the live tables. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
-import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
-import { equal } from './table.ts';
-
-type Listable<K extends ObjectTypes> = Pick<ObjectModel<K, never>, 'kinds'>;
+import type { Lookups, ObjectModel, Rows, Tables } from './object-model.ts';
+import {
+  equal,
+  type Indexers,
+  type Lookup,
+  type Reading,
+  Table,
+  type TableEntry,
+} from './table.ts';
 
 /** Known only to the live tables. */
 const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 
-/** The staging tables of a dump: its rows, with the events that arrived during it applied. */
+/**
+ * The rows of one kind. A live row that was read in this round, and not touched since, is one of
+ * them; `changed` and `gone` say what is different, and have been compared when they are empty.
+ */
+class StagedTable<Value> implements Lookup<Value> {
+  readonly live: Table<Value>;
+  /** Rows that the live table does not have, or has with another value. */
+  readonly changed: Table<Value>;
+  /** Keys of rows that the live table has, or had in this round, and this one has not. */
+  readonly gone = new Set<string>();
+  /** Keys of rows that events added. */
+  readonly announced = new Set<string>();
+  readonly #round: number;
+
+  constructor(live: Table<Value>, indexes: Indexers<Value>, round: number) {
+    this.live = live;
+    this.changed = new Table(indexes);
+    this.#round = round;
+  }
+
+  /** Whether a row is, or was, not that of the live table. */
+  isOwn(key: string): boolean {
+    return this.gone.has(key) || this.changed.row(key) !== undefined;
+  }
+
+  get(key: string): TableEntry<Value> | undefined {
+    const own = this.changed.get(key);
+    return own || this.gone.has(key) ? own : this.#unchanged(key);
+  }
+
+  *rows(): Generator<[string, TableEntry<Value>], undefined> {
+    for (const [key, entry] of this.live.rows()) if (this.#isUnchanged(key)) yield [key, entry];
+    yield* this.changed.rows();
+  }
+
+  find(index: string, text: string): TableEntry<Value>[] {
+    return this.findRows(index, text).map(([, entry]) => entry);
+  }
+
+  findRows(index: string, text: string): [string, TableEntry<Value>][] {
+    const unchanged = this.live.findRows(index, text).filter(([key]) => this.#isUnchanged(key));
+    return [...unchanged, ...this.changed.findRows(index, text)];
+  }
+
+  isUnused(index: string): boolean {
+    return this.live.isUnused(index) && this.changed.isUnused(index);
+  }
+
+  set(key: string, value: Value): void {
+    this.gone.delete(key);
+    this.changed.set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
+  }
+
+  delete(key: string): void {
+    this.changed.delete(key);
+    this.gone.add(key);
+  }
+
+  /** Keeps a row as it is here while that of the live table changes. */
+  keep(key: string): void {
+    if (this.isOwn(key)) return;
+    const entry = this.#unchanged(key);
+    if (entry) this.set(key, entry.value);
+    else this.gone.add(key);
+  }
+
+  /** The live table now has the row as it is here. */
+  compared(key: string, reading: Reading): void {
+    this.gone.delete(key);
+    this.changed.delete(key);
+    const row = this.live.row(key);
+    if (row) row.reading = reading;
+  }
+
+  #unchanged(key: string): TableEntry<Value> | undefined {
+    return this.live.row(key)?.reading?.round === this.#round ? this.live.get(key) : undefined;
+  }
+
+  #isUnchanged(key: string): boolean {
+    return this.#unchanged(key) !== undefined && !this.isOwn(key);
+  }
+}
+
+type Staged<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: StagedTable<K[Name]> };
+
+/**
+ * The staging tables of a dump: its rows, with the events that arrived during it applied. What the
+ * live tables have, too, is not stored twice, so that a comparison takes little memory.
+ */
 export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly overlap = true;
-  readonly tables: Tables<K>;
-  readonly #kinds: Listable<K>['kinds'];
-  readonly #live: Tables<K>;
+  readonly #kinds: ObjectModel<K, never>['kinds'];
+  readonly #names: readonly ObjectName<K>[];
+  readonly #staged: Staged<K>;
   readonly #uncertain = new Set<string>();
   /** The parts of the value staged last. */
   readonly #parts: Record<string, object> = {};
-  /** Rows that events added. */
-  readonly #announced = new Set<string>();
 
-  /** @param live the previous rows: a dumped object that is unchanged is the same object */
-  constructor(model: Listable<K>, live: Tables<K>) {
-    this.#kinds = model.kinds;
-    this.#live = live;
-    this.tables = tablesOf(model);
+  /** @param round as in the readings of this dump */
+  constructor({ kinds }: Pick<ObjectModel<K, never>, 'kinds'>, live: Tables<K>, round: number) {
+    this.#kinds = kinds;
+    this.#names = Object.keys(kinds) as ObjectName<K>[];
+    const staged = this.#names.map((name) => {
+      return [name, new StagedTable(live[name], kinds[name].indexes, round)];
+    });
+    this.#staged = Object.fromEntries(staged) as Staged<K>;
+  }
+
+  get tables(): Lookups<K> {
+    return this.#staged;
   }
 
   /** Whether a row is uncertain, or all are. */
@@ -37,32 +135,83 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     return this.#uncertain.size > 0 && this.#uncertain.has(`${kind} ${key}`);
   }
 
+  /** The rows that the live tables do not have as they are here. */
+  changed<N extends ObjectName<K>>(kind: N): Table<K[N]> {
+    return this.#staged[kind].changed;
+  }
+
+  /** Keys of rows that are not here, and were in the live tables in this round. */
+  gone(kind: ObjectName<K>): ReadonlySet<string> {
+    return this.#staged[kind].gone;
+  }
+
+  /** Whether the live tables have all rows as they are here, if they have no others. */
+  get isCompared(): boolean {
+    return this.#names.every((name) => {
+      const { changed, gone } = this.#staged[name];
+      return changed.size === 0 && gone.size === 0;
+    });
+  }
+
+  /** The live tables now have a row as it is here. @param reading of the comparison */
+  compared(kind: ObjectName<K>, key: string, reading: Reading): void {
+    this.#staged[kind].compared(key, reading);
+  }
+
+  /** An event is about to change a row of the live tables. */
+  keep(kind: ObjectName<K>, key: string): void {
+    this.#staged[kind].keep(key);
+  }
+
   /** Rows in the order in which they were added: those that events added during the dump last. */
   inOrder(kind: ObjectName<K>, keys: readonly string[]): string[] {
-    const isAnnounced = (key: string) => this.#announced.has(`${kind} ${key}`);
+    const { announced } = this.#staged[kind];
+    const isAnnounced = (key: string) => announced.has(key);
     const dumped = keys.filter((key) => !isAnnounced(key));
     if (this.#kinds[kind].newestFirst) dumped.reverse();
     return [...dumped, ...keys.filter(isAnnounced)];
   }
 
-  /** Stages a dumped object. */
-  stage<N extends ObjectName<K>>(kind: N, value: K[N]): void {
+  /** Stages a dumped object. Other counters alone are set in the live tables. */
+  stage<N extends ObjectName<K>>(kind: N, value: K[N], reading: Reading): void {
     const model = this.#kinds[kind];
     const key = model.key(value);
-    const table = this.tables[kind];
-    const known = table.get(key);
+    const staged = this.#staged[kind];
+    const known = staged.get(key);
     let free = key;
     if (known !== undefined && model.supersedes?.(known.value, value) === false) {
       if (model.supersedes(value, known.value)) return;
       // The kernel has several that cannot be distinguished; each gets a row.
-      for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
+      for (let n = 2; staged.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
-    // Most of a dump is already known. Sharing the known value saves comparing it again, and
-    // memory.
-    const before = this.#live[kind].get(free)?.value;
-    const same = before !== undefined && equal(before, value);
-    if (!same) this.#share(kind, value);
-    this.#set(kind, free, same ? before : value);
+    const row = staged.live.row(free);
+    const entry = row?.entry;
+    if (row === undefined || entry === undefined) {
+      this.#share(kind, value);
+      staged.set(free, value);
+      return;
+    }
+    // Most of a dump is already known. Sharing what is known saves comparing it again, and memory.
+    const before = entry.value;
+    const isSame = keepEqual(before, value);
+    const isOwn = staged.isOwn(free);
+    if (isSame && !isOwn) row.reading = reading;
+    else if (isOwn || !this.#isRecount(kind, before, value)) {
+      staged.set(free, isSame ? before : value);
+    } else {
+      const { id, uid } = entry;
+      staged.live.set(free, { id, uid, value, countersReadAt: reading.time });
+      row.reading = reading;
+    }
+  }
+
+  #isRecount<N extends ObjectName<K>>(kind: N, before: K[N], after: K[N]): boolean {
+    const { sameIncarnation, differences, assumed } = this.#kinds[kind];
+    return (
+      !assumed?.(before) &&
+      (sameIncarnation?.(before, after) ?? true) &&
+      differences(before, after).length === 0
+    );
   }
 
   /** Gives a value the parts of the one before it that are equal. */
@@ -78,21 +227,18 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
 
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.#question(kind, key);
-    if (this.tables[kind].get(key) === undefined) this.#announced.add(`${kind} ${key}`);
-    this.#set(kind, key, value);
+    const staged = this.#staged[kind];
+    if (staged.get(key) === undefined) staged.announced.add(key);
+    staged.set(key, value);
   }
 
   remove<N extends ObjectName<K>>(kind: N, key: string): void {
     this.#question(kind, key);
-    this.tables[kind].delete(key);
+    this.#staged[kind].delete(key);
   }
 
   expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.put(kind, key, value);
-  }
-
-  #set<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
-    this.tables[kind].set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
   }
 
   /**
@@ -100,7 +246,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    * predecessor.
    */
   #question<N extends ObjectName<K>>(kind: N, key: string): void {
-    const known = this.tables[kind].get(key);
+    const known = this.#staged[kind].get(key);
     if (known !== undefined && this.#kinds[kind].unannounced?.(known.value))
       this.markUncertain(kind, key);
   }
@@ -108,4 +254,19 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   markUncertain(kind?: ObjectName<K>, key?: string): void {
     this.#uncertain.add(`${kind} ${key}`);
   }
+}
+
+/** Gives a value all parts of the one before it that are equal. @returns whether all are */
+function keepEqual<Value extends object>(before: Value, value: Value): boolean {
+  let same = true;
+  let fields = 0;
+  for (const name in value) {
+    fields++;
+    const [was, is] = [before[name], value[name]];
+    if (was === is) continue;
+    if (equal(was, is)) value[name] = was;
+    else same = false;
+  }
+  if (same) for (const _ in before) fields--;
+  return same && fields === 0;
 }

@@ -4,7 +4,7 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { ObjectModel, Rows } from './object-model.ts';
-import type { Table } from './table.ts';
+import type { Lookup } from './table.ts';
 import {
   countedAs,
   hasSpi,
@@ -21,6 +21,9 @@ import {
 } from './xfrm-objects.ts';
 
 type XfrmRows = Rows<XfrmObjectTypes>;
+
+/** The text of all helpers in their index. */
+const HELPER = 'helper';
 
 const peers = ({ saddr, daddr }: XfrmState): string => `${saddr} ${daddr}`;
 
@@ -43,6 +46,7 @@ const stateIndexes = {
     isLarval(state) && state.seq !== 0 ? String(state.seq) : undefined,
   larvalEnds: (state: XfrmState) =>
     isLarval(state) && state.spi === 0 ? larvalEnds(state) : undefined,
+  helper: (state: XfrmState) => (isIpcompHelper(state) ? HELPER : undefined),
 };
 
 const policyIndexes = {
@@ -111,6 +115,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
         before.current.packets <= after.current.packets &&
         isLarval(before) === isLarval(after),
       differences: stateDifferences,
+      assumed: (state) => guessed.has(state),
       missing: (state, since) =>
         since.some((event) => moved(event, state)) ? 'migrated' : 'found-missing',
     },
@@ -129,11 +134,12 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
   apply: (event, rows) => (APPLY[event.kind] as Apply<XfrmEvent> | undefined)?.(event, rows),
 };
 
-function hasLeftOver(states: Table<XfrmState>): boolean {
-  for (const { value } of states) {
-    if (isIpcompHelper(value) && isLeftOver(value, states.find('peers', peers(value)))) return true;
-  }
-  return false;
+function hasLeftOver(states: Lookup<XfrmState>): boolean {
+  // Usually there is none, and then `peers` need not be indexed.
+  if (states.isUnused('helper')) return false;
+  return states
+    .find('helper', HELPER)
+    .some(({ value }) => isLeftOver(value, states.find('peers', peers(value))));
 }
 
 /**

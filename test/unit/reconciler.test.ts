@@ -36,6 +36,7 @@ function opened(...things: [string, number][]) {
     {
       now: () => time,
       wakeAfter: () => {},
+      mayProceed: () => true,
       dump: () => {},
       emit: (change) => changes.push(change),
     },

@@ -67,6 +67,7 @@ function opened(states: XfrmState[], policies: XfrmPolicy[] = []) {
     {
       now: () => time,
       wakeAfter: () => {},
+      mayProceed: () => true,
       dump: () => {},
       emit: (change) => changes.push(change),
     },
