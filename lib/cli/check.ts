@@ -5,8 +5,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { EventTime } from '../netlink/event.ts';
 import type { NetnsReference } from '../socket/index.ts';
-import type { TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
+import type { TunnelChange, TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { TUNNEL_FILTER_HELP, type TunnelFilter } from '../tunnel/tunnel-filter.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
@@ -21,6 +22,7 @@ import { addLookBackOptions, checkLookBack, type LookBackOptions } from './look-
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import {
+  type CheckResult,
   type CheckStatus,
   checkTunnels,
   DEFAULT_SEVERITIES,
@@ -138,12 +140,16 @@ export function checkCommand(): Command {
       const out = new LineOutput();
       try {
         const worth = { critical, warning, none: none.toUpperCase() as CheckStatus };
-        const { result, time } =
+        const { result, time, isSpan } =
           recording === undefined
             ? await check(monitor, filter, worth, watchFor, { daemon, mirror })
             : await lookBack(recording, options, judgedBy(options, command), filter, worth);
         const record = { kind: 'check', time, ...result } as const;
-        out.line(format.json ? formatJson(record, false) : formatCheck(result));
+        out.line(
+          format.json
+            ? formatJson(record, false)
+            : formatCheck(result, isSpan ? time.wall : undefined),
+        );
         process.exitCode = STATUSES.indexOf(result.status);
       } catch (error) {
         const { message, hint } = error as { message: string; hint?: string };
@@ -173,7 +179,7 @@ async function check(
   }
   const drift = await driftFrom(counterparts, options.netns);
   const result = resultOf(monitor.snapshot(), filter, severities, drift);
-  return { result, time: { wall: Date.now(), monotonic: performance.now() } };
+  return { result, time: { wall: Date.now(), monotonic: performance.now() }, isSpan: false };
 }
 
 const resultOf = (
@@ -223,12 +229,31 @@ async function lookBack(
 ) {
   const { LookBack, LookBackTunnels } = await import('./tunnels/look-back-tunnels.ts');
   const tunnels = new LookBackTunnels(new LookBack(path, options), judged);
-  let [result, time] = [resultOf(tunnels.snapshot, filter, severities), tunnels.time];
-  for (const _ of tunnels.changes()) {
-    const next = resultOf(tunnels.snapshot, filter, severities);
-    if (BADNESS[next.status] > BADNESS[result.status]) [result, time] = [next, tunnels.time];
+  const isSpan = options.from !== undefined || options.to !== undefined;
+  let worst = { result: resultOf(tunnels.snapshot, filter, severities), time: tunnels.time };
+  for (const changes of tunnels.moments()) {
+    const result = resultOf(tunnels.snapshot, filter, severities);
+    if (!isWorse(result, worst.result)) continue;
+    worst = { result, time: timeOf(changes, tunnels.time) };
   }
-  return { result, time };
+  return { ...worst, isSpan };
+}
+
+/**
+ * The time of the last of some changes, in whole milliseconds, so that `--at` with it says the same.
+ * Within a millisecond the wall clock of a recording does not tell what is due.
+ */
+function timeOf(changes: readonly TunnelChange[], now: EventTime): EventTime {
+  const { wall, monotonic } = changes.at(-1)?.time ?? now;
+  return { wall: Math.min(Math.ceil(wall) + 1, Math.ceil(now.wall)), monotonic };
+}
+
+/** Whether a result is worse: by its status, then by how many problems of that severity there are. */
+function isWorse(a: CheckResult, b: CheckResult): boolean {
+  const grave = ({ problems, status }: CheckResult) =>
+    problems.filter((one) => one.status === status).length;
+  const by = BADNESS[a.status] - BADNESS[b.status] || grave(a) - grave(b);
+  return by > 0 || (by === 0 && a.problems.length > b.problems.length);
 }
 
 /** Which of two results is reported for a part of a recording. */

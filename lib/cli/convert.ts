@@ -11,14 +11,13 @@ import { Command, Option } from 'commander';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { espSaLine } from '../recording/esp-sa.ts';
 import { removeKeys } from '../recording/keys.ts';
-import { MOMENT_HELP } from '../recording/moment.ts';
 import { interfaceBlock, packetBlock, sectionHeader } from '../recording/pcapng-writer.ts';
 import type { Recorded } from '../recording/recorded.ts';
 import type { RecordingRecord } from '../recording/records.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
 import { EXIT } from './exit.ts';
-import { addSpanOptions, checkSpan } from './look-back-options.ts';
+import { addPartOptions, checkSpan } from './look-back-options.ts';
 import {
   type Items,
   PROTOCOLS,
@@ -39,7 +38,7 @@ interface Options extends RecordedFileOptions {
 type Format = 'pcapng' | 'esp-sa';
 
 export function convertCommand(): Command {
-  return addSpanOptions(
+  return addPartOptions(
     new Command('convert')
       .description(
         'Converts recorded messages for other programs. FILE is whatever `replay` reads.\n' +
@@ -60,24 +59,24 @@ export function convertCommand(): Command {
           .choices(Object.keys(PROTOCOLS))
           .default('xfrm'),
       )
-      .option('--with-keys', 'write keys, which are replaced by zeros otherwise; esp-sa needs them')
-      .option('--at <time>', 'of a recording: five seconds before and after this time'),
-  )
-    .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
-    .action(async (file: string, output: string, options: Options, command: Command) => {
-      const to = options.format ?? formatOf(output);
-      if (to === undefined) {
-        command.error(
-          `error: '${output}' is neither *.pcapng nor esp_sa: name a format with '--format'`,
-        );
-      }
-      if (to === 'esp-sa' && !options.withKeys) {
-        command.error("error: an esp_sa file consists of keys: '--with-keys' is needed");
-      }
-      checkSpan(options, command);
-      endWhenUnread();
-      process.exitCode = await (to === 'esp-sa' ? toEspSa : toPcapng)(file, output, options);
-    });
+      .option(
+        '--with-keys',
+        'write keys, which are replaced by zeros otherwise; esp-sa needs them',
+      ),
+  ).action(async (file: string, output: string, options: Options, command: Command) => {
+    const to = options.format ?? formatOf(output);
+    if (to === undefined) {
+      command.error(
+        `error: '${output}' is neither *.pcapng nor esp_sa: name a format with '--format'`,
+      );
+    }
+    if (to === 'esp-sa' && !options.withKeys) {
+      command.error("error: an esp_sa file consists of keys: '--with-keys' is needed");
+    }
+    checkSpan(options, command);
+    endWhenUnread();
+    process.exitCode = await (to === 'esp-sa' ? toEspSa : toPcapng)(file, output, options);
+  });
 }
 
 /** By the name of the output. */

@@ -3,14 +3,16 @@
  * @module
  */
 import { Command } from 'commander';
+import pc from 'picocolors';
 import { policyDifferences, stateDifferences } from '../monitor/xfrm-objects.ts';
 import { RecordingError } from '../recording/recorded.ts';
 import { worstTunnelFirst } from '../tunnel/tunnel-monitor.ts';
+import type { TunnelMonitorOptions } from '../tunnel/tunnel-monitor-options.ts';
 import { printable } from '../wire/text.ts';
 import { EXIT } from './exit.ts';
 import { type DifferenceRecord, formatJson } from './json.ts';
 import { LookBack } from './look-back.ts';
-import { MOMENT_HELP } from './look-back-options.ts';
+import { TIMES_HELP } from './look-back-options.ts';
 import {
   addFormatOptions,
   addNamespaceOption,
@@ -18,6 +20,8 @@ import {
   formatOf,
   type OutputOptions,
 } from './options.ts';
+import { reportError } from './report-error.ts';
+import type { Colors } from './terminal/colors.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { describePolicy, describeState } from './text/event.ts';
 import { LookBackTunnels } from './tunnels/look-back-tunnels.ts';
@@ -32,37 +36,51 @@ export function diffCommand(): Command {
   const command = new Command('diff')
     .description(
       'Shows which SAs, policies and tunnels differ between two times of a recording, or of two.\n' +
-        'Exit status: 0 if nothing differs (counters aside), 1 if something does.',
+        'Exit status: 0 if nothing differs (counters aside), 1 if something does, 2 for trouble.',
     )
     .argument('<before>', 'a recording and a time: FILE@TIME, or FILE for its end')
     .argument('<after>', 'the same; @TIME: in the first recording');
   addNamespaceOption(addTunnelOptions(addFormatOptions(command)));
   return command
-    .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
+    .addHelpText('after', TIMES_HELP)
     .addHelpText('after', 'See docs/recording.md; schema/event-2.json describes the JSON.\n')
     .action(async (before: string, after: string, options: Options) => {
       const format = formatOf(options, command);
       const judged = judgedBy(options, command);
       endWhenUnread();
-      const { netns } = options;
-      const first = placeOf(before, undefined);
-      const second = placeOf(after, first.path);
-      const [a, b] = [first, second].map(({ path, at }) => {
-        const where = {
-          ...(at === undefined ? {} : { at }),
-          ...(netns === undefined ? {} : { netns }),
-        };
-        return new LookBackTunnels(new LookBack(path, where), judged);
-      }) as [LookBackTunnels, LookBackTunnels];
-      const out = new LineOutput();
-      let found = 0;
-      for (const one of differences(a, b, format)) {
-        found++;
-        out.line(format.json ? formatJson({ ...one.record, time: b.time }, false) : one.text);
+      try {
+        process.exitCode = await diff(before, after, { netns: options.netns, judged, format });
+      } catch (error) {
+        reportError(error);
+        process.exitCode = EXIT.diffTrouble;
       }
-      await out.ready();
-      process.exitCode = found > 0 ? EXIT.conditionNotMet : EXIT.done;
     });
+}
+
+interface Asked {
+  readonly netns: string | undefined;
+  readonly judged: TunnelMonitorOptions;
+  readonly format: Format;
+}
+
+/** Prints what differs. @returns the exit status */
+async function diff(before: string, after: string, { netns, judged, format }: Asked) {
+  const first = placeOf(before, undefined);
+  const second = placeOf(after, first.path);
+  const looks = [first, second].map(({ path, at }) => new LookBack(path, { at, netns }));
+  const [a, b] = looks.map((look) => new LookBackTunnels(look, judged)) as [
+    LookBackTunnels,
+    LookBackTunnels,
+  ];
+  const out = new LineOutput();
+  let found = 0;
+  for (const one of differences(a, b, format)) {
+    found++;
+    out.line(format.json ? formatJson({ ...one.record, time: b.time }, false) : one.text);
+  }
+  await out.ready();
+  if (looks.some(({ unreadable }) => unreadable > 0)) return EXIT.diffTrouble;
+  return found > 0 ? EXIT.conditionNotMet : EXIT.done;
 }
 
 /** The recording and time of an argument. */
@@ -81,56 +99,42 @@ interface Difference {
 }
 
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const;
+const PAINTS = { added: 'green', removed: 'red', changed: 'yellow' } as const;
 
 function* differences(
   a: LookBackTunnels,
   b: LookBackTunnels,
-  { colors }: Format,
+  format: Format,
 ): Generator<Difference, void> {
-  const line = (
-    object: DifferenceRecord['object'],
-    change: DifferenceRecord['difference'],
-    id: string,
-    text: string,
-    fields: readonly string[] = [],
-  ): Difference => {
-    const paint =
-      change === 'added' ? colors.green : change === 'removed' ? colors.red : colors.yellow;
-    const more = fields.length === 0 ? '' : ` (${fields.join(', ')})`;
-    return {
-      record: { kind: 'difference', object, difference: change, id, fields, text },
-      text: `${paint(SIGNS[change])} ${object.padEnd(6)} ${text}${more}`,
-    };
-  };
-  const tunnels = compared(tunnelsOf(a), tunnelsOf(b), (one, two) =>
-    one.state === two.state ? [] : ['state'],
+  const colors = format.json ? pc.createColors(false) : format.colors;
+  const [before, after] = [a.namespace, b.namespace];
+  yield* compared(
+    'tunnel',
+    [tunnelsOf(a), tunnelsOf(b)],
+    (one, two) => (one.state === two.state ? [] : ['state']),
+    (it, was) => {
+      const state = `${was ? `${paintState(was.state, colors)} > ` : ''}${paintState(it.state, colors)}`;
+      return `${titleOf(it, colors)}: ${state}, ${printable(it.reason)}`;
+    },
+    colors,
   );
-  for (const { id, before, after, change } of tunnels) {
-    const it = after ?? before;
-    if (it === undefined) continue;
-    const was = before && after ? `${paintState(before.state, colors)} > ` : '';
-    const text = `${titleOf(it, colors)}: ${was}${paintState(it.state, colors)}, ${printable(it.reason)}`;
-    yield line('tunnel', change, id, text);
-  }
-  const states = compared(
-    valuesOf(a.namespace.states),
-    valuesOf(b.namespace.states),
+  yield* compared(
+    'state',
+    [valuesOf(before.states), valuesOf(after.states)],
     stateDifferences,
+    (state, _, fields) => describeState(state, colors) + named(fields),
+    colors,
   );
-  for (const { id, before, after, change, fields } of states) {
-    const it = after ?? before;
-    if (it) yield line('state', change, id, describeState(it, colors), fields);
-  }
-  const policies = compared(
-    valuesOf(a.namespace.policies),
-    valuesOf(b.namespace.policies),
+  yield* compared(
+    'policy',
+    [valuesOf(before.policies), valuesOf(after.policies)],
     policyDifferences,
+    (policy, _, fields) => describePolicy(policy, colors) + named(fields),
+    colors,
   );
-  for (const { id, before, after, change, fields } of policies) {
-    const it = after ?? before;
-    if (it) yield line('policy', change, id, describePolicy(it, colors), fields);
-  }
 }
+
+const named = (fields: readonly string[]) => (fields.length === 0 ? '' : ` (${fields.join(', ')})`);
 
 const tunnelsOf = ({ snapshot }: LookBackTunnels) =>
   new Map([...snapshot.tunnels].sort(worstTunnelFirst).map((one) => [one.id, one]));
@@ -138,21 +142,39 @@ const tunnelsOf = ({ snapshot }: LookBackTunnels) =>
 const valuesOf = <Value>(view: Iterable<{ readonly id: string; readonly value: Value }>) =>
   new Map(Array.from(view, ({ id, value }) => [id, value]));
 
-/** What was removed, changed and added. */
+/**
+ * What was removed, changed and added.
+ *
+ * @param differ names what differs
+ * @param describe what is or, if it was removed, was; and what was before, if it changed
+ */
 function* compared<Value>(
-  a: ReadonlyMap<string, Value>,
-  b: ReadonlyMap<string, Value>,
+  object: DifferenceRecord['object'],
+  [before, after]: readonly [ReadonlyMap<string, Value>, ReadonlyMap<string, Value>],
   differ: (before: Value, after: Value) => readonly string[],
-) {
-  for (const [id, before] of a) {
-    const after = b.get(id);
-    if (after === undefined) yield { id, before, after, change: 'removed', fields: [] } as const;
+  describe: (it: Value, was: Value | undefined, fields: readonly string[]) => string,
+  colors: Colors,
+): Generator<Difference, void> {
+  const line = (
+    difference: DifferenceRecord['difference'],
+    id: string,
+    it: Value,
+    was?: Value,
+    fields: readonly string[] = [],
+  ): Difference => {
+    const text = describe(it, was, fields);
+    return {
+      record: { kind: 'difference', object, difference, id, fields, text },
+      text: `${colors[PAINTS[difference]](SIGNS[difference])} ${object.padEnd(6)} ${text}`,
+    };
+  };
+  for (const [id, was] of before) {
+    const it = after.get(id);
+    if (it === undefined) yield line('removed', id, was);
     else {
-      const fields = differ(before, after);
-      if (fields.length > 0) yield { id, before, after, change: 'changed', fields } as const;
+      const fields = differ(was, it);
+      if (fields.length > 0) yield line('changed', id, it, was, fields);
     }
   }
-  for (const [id, after] of b) {
-    if (!a.has(id)) yield { id, before: undefined, after, change: 'added', fields: [] } as const;
-  }
+  for (const [id, it] of after) if (!before.has(id)) yield line('added', id, it);
 }

@@ -10,4 +10,6 @@ export const EXIT = {
   timeout: 124,
   /** For `check`, whatever prevents an answer: UNKNOWN of the Monitoring Plugins Guidelines. */
   checkUnknown: 3,
+  /** For `diff`, whatever prevents an answer, as of diff(1). */
+  diffTrouble: 2,
 } as const;

@@ -2,36 +2,50 @@
  * The options for looking into a recording: `--recording`, `--at`, `--from` and `--to`.
  * @module
  */
-import type { Command } from 'commander';
-import { MOMENT_HELP } from '../recording/moment.ts';
-
-export { MOMENT_HELP };
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { MOMENT_HELP } from './moment.ts';
 
 /** Which times of a recording are meant. */
 export interface SpanOptions {
-  readonly at?: string;
-  readonly from?: string;
-  readonly to?: string;
+  readonly at?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
 }
 
 export interface LookBackOptions extends SpanOptions {
   readonly recording?: string;
-  readonly netns?: string;
+  readonly netns?: string | undefined;
   readonly allNetns?: true;
   readonly until?: number;
 }
 
-/** Adds `--from` and `--to`. */
+/** Adds `--from` and `--to`, and says what times are. */
 export const addSpanOptions = (command: Command): Command =>
   command
     .option('--from <time>', 'of a recording: begin at this time')
-    .option('--to <time>', 'of a recording: end at this time');
+    .option('--to <time>', 'of a recording: end at this time')
+    .addHelpText('after', TIMES_HELP);
+
+/** Adds `--at` in addition, for what was about then. */
+export const addPartOptions = (command: Command): Command =>
+  addSpanOptions(
+    command
+      .option('--at <time>', 'of a recording: five seconds before and after this time')
+      .addOption(calledOtherwise('--since', '--from'))
+      .addOption(calledOtherwise('--until', '--to')),
+  );
+
+/** An option of other tools, which names ours. */
+const calledOtherwise = (theirs: string, ours: string) =>
+  new Option(`${theirs} <time>`).hideHelp().argParser(() => {
+    throw new InvalidArgumentError(`Of a recording it is '${ours}'.`);
+  });
+
+/** Says what times are. */
+export const TIMES_HELP = `\nTimes: ${MOMENT_HELP}\n`;
 
 /** A usage error for a moment together with a span. */
-export function checkSpan(
-  { at, from, to }: Pick<LookBackOptions, 'at' | 'from' | 'to'>,
-  command: Command,
-): void {
+export function checkSpan({ at, from, to }: SpanOptions, command: Command): void {
   if (at && (from || to)) command.error("error: '--at' cannot be used with '--from' or '--to'");
 }
 
@@ -41,7 +55,7 @@ export const addLookBackOptions = (command: Command): Command =>
     command
       .option('-r, --recording <path>', 'look into a recording of `record` instead of this host')
       .option('--at <time>', 'in it: what was at this time (default: at its end)'),
-  ).addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`);
+  );
 
 /** A usage error for options that do not go together. */
 export function checkLookBack(options: LookBackOptions, command: Command): void {

@@ -3,14 +3,14 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import { MOMENT_HELP, parseMoment } from '../recording/moment.ts';
 import { Playback, type PlaybackOptions } from '../recording/playback.ts';
 import { RecordingError } from '../recording/recorded.ts';
 import type { RecordedNamespace } from '../recording/recorded-namespace.ts';
 import { describeUnreadable, Recording, type Span } from '../recording/recording.ts';
 import type { RecordingRecord } from '../recording/records.ts';
 import { printable } from '../wire/text.ts';
-import type { LookBackOptions } from './look-back-options.ts';
+import type { LookBackOptions, SpanOptions } from './look-back-options.ts';
+import { MomentError, parseMoment } from './moment.ts';
 import { formatNamespace } from './text/event.ts';
 
 /** A recording, and the part of it that is asked for. */
@@ -22,39 +22,15 @@ export class LookBack {
   /** Parts that could not be read. */
   unreadable = 0;
 
-  /** @throws RecordingError for a time that is none or outside of the recording */
+  /** @throws RecordingError as {@link partOf} */
   constructor(path: string, { at, from, to, netns }: Omit<LookBackOptions, 'recording'>) {
     this.recording = new Recording(path);
     this.#netns = netns;
-    const whole = this.recording.span;
-    const parse = (name: string, text: string) => {
-      const time = parseMoment(text, whole);
-      if (time === undefined) {
-        throw new RecordingError(`${name} '${printable(text)}' is not a time: ${MOMENT_HELP}`);
-      }
-      return time;
-    };
-    const iso = (time: number) => new Date(time).toISOString();
-    const within = (name: string, time: number) => {
-      if (time >= whole.from && time <= whole.to) return time;
-      throw new RecordingError(
-        `${name} ${iso(time)} is outside of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}`,
-      );
-    };
-    if (from === undefined && to === undefined) {
-      const moment = at === undefined ? whole.to : within('--at', parse('--at', at));
-      this.span = { from: moment, to: moment };
-    } else {
-      const begin = from === undefined ? whole.from : parse('--from', from);
-      const end = to === undefined ? whole.to : parse('--to', to);
-      this.span = { from: Math.max(begin, whole.from), to: Math.min(end, whole.to) };
-      if (this.span.from > this.span.to) {
-        throw new RecordingError(
-          `no part of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}, is meant: ` +
-            `from ${iso(begin)} to ${iso(end)}`,
-        );
-      }
-    }
+    const { span } = this.recording;
+    this.span =
+      from === undefined && to === undefined
+        ? partOf(span, { at: at ?? 'end' })
+        : partOf(span, { from, to });
   }
 
   /** A time as an event time: of what is printed about it. */
@@ -125,6 +101,42 @@ export class LookBack {
         : `${path} has no network namespace '${printable(this.#netns)}', only ${names || 'none'}`,
     );
   }
+}
+
+/**
+ * The part of a whole that is meant: a moment, or what of a span is within the whole.
+ *
+ * @param whole infinite where it is not known
+ * @throws RecordingError for what is no time, or outside of the whole
+ */
+export function partOf(whole: Span, { at, from, to }: SpanOptions): Span {
+  const parse = (name: string, text: string) => {
+    try {
+      return parseMoment(text, whole);
+    } catch (error) {
+      if (error instanceof MomentError) throw new RecordingError(`${name} ${error.message}`);
+      throw error;
+    }
+  };
+  const iso = (time: number) => new Date(time).toISOString();
+  const isWithin = (time: number) => time >= whole.from && time <= whole.to;
+  if (at !== undefined) {
+    const moment = parse('--at', at);
+    if (isWithin(moment)) return { from: moment, to: moment };
+    throw new RecordingError(
+      `--at ${iso(moment)} is outside of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}`,
+    );
+  }
+  const begin = from === undefined ? whole.from : parse('--from', from);
+  const end = to === undefined ? whole.to : parse('--to', to);
+  if (from !== undefined && to !== undefined && begin > end)
+    throw new RecordingError(`--from ${iso(begin)} is after --to ${iso(end)}`);
+  const part = { from: Math.max(begin, whole.from), to: Math.min(end, whole.to) };
+  if (part.from <= part.to) return part;
+  throw new RecordingError(
+    `no part of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}, is meant: ` +
+      `from ${iso(begin)} to ${iso(end)}`,
+  );
 }
 
 /** A recording that has been played to a time. */

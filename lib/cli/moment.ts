@@ -1,31 +1,68 @@
 /** Times as people write them on the command line. @module */
-import { InvalidArgumentError } from 'commander';
 import { parseDuration } from '../base/duration.ts';
+import { printable } from '../wire/text.ts';
 
-const TIME_OF_DAY = /^([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
-const DATE = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/;
+const TIME_OF_DAY = /^(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,9})?))?$/;
+const DATE = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
 
-/** What {@link moment} takes. */
-const EXPECTED = '2026-11-29T03:12, 03:12 (local time, today), 5m';
+/** What {@link parseMoment} takes. */
+export const MOMENT_HELP =
+  '2026-11-29T03:12:00, 03:12 (local time), +5m (after the beginning), -5m (before the end), start, end';
+
+/** A text that is no time, or none here. */
+export class MomentError extends Error {}
+
+/** What times refer to, in milliseconds since 1970; infinite where it is not known. */
+export interface Bounds {
+  readonly from: number;
+  readonly to: number;
+}
 
 /**
- * Parses a time for commander: milliseconds since 1970.
+ * A time, in milliseconds since 1970. A time of day is the last one before the end or, where the end
+ * is not known, the first one after the beginning.
  *
- * @param direction where a duration leads: -1 for so long ago, 1 for in so long
+ * @throws MomentError
  */
-export const moment =
-  (direction: 1 | -1) =>
-  (text: string, _?: unknown, now = Date.now()): number => {
-    const duration = parseDuration(text);
-    if (duration !== undefined) return now + direction * duration;
-    const [, hours, minutes, seconds = 0] = TIME_OF_DAY.exec(text) ?? [];
-    if (hours !== undefined) {
-      return new Date(now).setHours(Number(hours), Number(minutes), Number(seconds), 0);
-    }
-    // A date without a time would be taken as UTC.
-    const time = DATE.test(text)
-      ? Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T'))
-      : Number.NaN;
-    if (!Number.isNaN(time)) return time;
-    throw new InvalidArgumentError(`It must be a time: ${EXPECTED}.`);
+export function parseMoment(text: string, { from, to }: Bounds): number {
+  const known = (time: number, what: string) => {
+    if (Number.isFinite(time)) return time;
+    throw new MomentError(`'${printable(text)}' depends on ${what}, which is not known here`);
   };
+  if (text === 'start') return known(from, 'the beginning');
+  if (text === 'end') return known(to, 'the end');
+  const relative = /^[-+]/.test(text) ? parseDuration(text.slice(1)) : undefined;
+  if (relative !== undefined) {
+    return text.startsWith('-')
+      ? known(to, 'the end') - relative
+      : known(from, 'the beginning') + relative;
+  }
+  const [whole, hours = '', minutes = '', seconds = '0'] = TIME_OF_DAY.exec(text) ?? [];
+  if (whole !== undefined && +hours < 24 && +minutes < 60 && +seconds < 60) {
+    const on = (date: Date) =>
+      date.setHours(+hours, +minutes, Math.floor(+seconds), (+seconds % 1) * 1000);
+    if (Number.isFinite(to)) return dayOf(to, on, (time) => time <= to, -1);
+    return dayOf(known(from, 'the beginning or the end'), on, (time) => time >= from, 1);
+  }
+  // Without a time of day, JavaScript takes a date as UTC.
+  const time = DATE.test(text)
+    ? Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T'))
+    : Number.NaN;
+  if (!Number.isNaN(time)) return time;
+  const sign = parseDuration(text) === undefined ? '' : ` (+${text} or -${text})`;
+  throw new MomentError(`'${printable(text)}' is not a time${sign}: ${MOMENT_HELP}`);
+}
+
+/** A time of day on the day of a time, or on the day before or after: which days differ in length. */
+function dayOf(
+  near: number,
+  on: (date: Date) => number,
+  isMeant: (time: number) => boolean,
+  step: 1 | -1,
+): number {
+  const date = new Date(near);
+  const today = on(date);
+  if (isMeant(today)) return today;
+  date.setDate(date.getDate() + step);
+  return on(date);
+}

@@ -10,7 +10,7 @@ import { filterHelp } from '../monitor/filter-keys.ts';
 // Every subcommand that decodes messages uses some of these options.
 import '../monitor/trace.ts';
 import type { WatchOptions } from './events/event-streams.ts';
-import { moment } from './moment.ts';
+import { MomentError, parseMoment } from './moment.ts';
 import type { Colors } from './terminal/colors.ts';
 
 /** Options for the output format. */
@@ -90,8 +90,21 @@ export function addCountOption(command: Command, what: string): Command {
 /** For `--since` where nothing is kept. */
 function notKept(): never {
   throw new InvalidArgumentError(
-    'The kernel keeps no past events: `replay --since` reads a capture, and `serve` keeps an hour.',
+    'The kernel keeps no past events: `record` keeps them, and `serve` keeps an hour.',
   );
+}
+
+/** Parses a time from now on. */
+function later(text: string): number {
+  const from = Date.now();
+  try {
+    const time = parseMoment(text, { from, to: Number.POSITIVE_INFINITY });
+    if (time >= from) return time;
+  } catch (error) {
+    if (error instanceof MomentError) throw new InvalidArgumentError(`${error.message}.`);
+    throw error;
+  }
+  throw new InvalidArgumentError('It must not be over.');
 }
 
 /** Parses a size in bytes: 65536, 64KiB, 64MiB, 1GiB. */
@@ -112,8 +125,8 @@ export const addFollowOptions = (command: Command): Command =>
     addCountOption(command, 'events')
       .option(
         '--until <time>',
-        'stop at this time: 03:12, 2026-11-29T03:12; 5m: in 5 minutes',
-        moment(1),
+        'stop at this time: 03:12, 2026-11-29T03:12; +5m: in 5 minutes',
+        later,
       )
       .addOption(new Option('--since <time>').argParser(notKept).hideHelp()),
   );
@@ -125,22 +138,37 @@ export const addOriginOptions = (command: Command): Command =>
     'show which process an event claims to come from; the claim may be false',
   );
 
-/** Adds `--netns` for several namespaces, and `--all-netns`. */
-export function addNamespacesOptions(command: Command): Command {
-  return command
-    .option(
-      '--netns <name>',
-      'network namespace to listen in: a name of "ip netns" or a path; can be repeated',
-      (name: string, names: readonly string[]) => [...names, nameOrPath(name)],
-      [] as readonly string[],
-    )
-    .addOption(
-      new Option(
-        '--all-netns',
-        'listen in this namespace and all named ones, including new ones',
-      ).conflicts('netns'),
-    );
+/**
+ * Adds an option that can be repeated: an array, empty without it.
+ *
+ * @param parse one value
+ */
+export function addRepeatable(
+  command: Command,
+  flags: string,
+  about: string,
+  parse: (text: string) => string = (text) => text,
+): Command {
+  const option = new Option(flags, `${about}; can be repeated`).argParser(
+    (text, all: readonly string[]) => [...all, parse(text)],
+  );
+  // Help shows the default of an option, also if it is empty.
+  return command.addOption(option).setOptionValueWithSource(option.attributeName(), [], 'default');
 }
+
+/** Adds `--netns` for several namespaces, and `--all-netns`. */
+export const addNamespacesOptions = (command: Command): Command =>
+  addRepeatable(
+    command,
+    '--netns <name>',
+    'network namespace to listen in: a name of "ip netns" or a path',
+    nameOrPath,
+  ).addOption(
+    new Option(
+      '--all-netns',
+      'listen in this namespace and all named ones, including new ones',
+    ).conflicts('netns'),
+  );
 
 /** The format set by the options of {@link addOutputOptions} or {@link addFormatOptions}. */
 export function formatOf(options: OutputOptions, command: Command): Format {

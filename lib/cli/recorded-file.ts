@@ -10,22 +10,23 @@ import { CaptureReader } from '../recording/capture.ts';
 import { MAGIC } from '../recording/format.ts';
 import { isRecording, RecordReader } from '../recording/read-blocks.ts';
 import { type Recorded, RecordingError } from '../recording/recorded.ts';
-import { isRecordingFile } from '../recording/recording.ts';
+import { isRecordingFile, Recording, type Span } from '../recording/recording.ts';
 import type { RecordingRecord } from '../recording/records.ts';
-import { LookBack } from './look-back.ts';
+import { partOf } from './look-back.ts';
+import type { SpanOptions } from './look-back-options.ts';
 
 export const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 
-export interface RecordedFileOptions {
+export interface RecordedFileOptions extends SpanOptions {
   /** Of concatenated messages, which do not state it. */
   readonly protocol: keyof typeof PROTOCOLS;
-  readonly at?: string;
-  readonly from?: string;
-  readonly to?: string;
 }
 
 /** What a file holds. */
 export type Items = Iterable<Recorded | RecordingRecord>;
+
+/** Takes some items, whose bytes are valid until it is called again. */
+type Show = (some: Items) => Promise<void>;
 
 /** Bytes of a file to read at a time. */
 const FILE_CHUNK = 2 ** 18;
@@ -36,52 +37,75 @@ const AROUND = 5000;
  * Reads a file, or the directory of a ring.
  *
  * @param file `-` for standard input
- * @param show takes some items, whose bytes are valid until it is called again
  * @param isEnough whether to stop reading
  * @throws RecordingError that begins with the file's name
  */
 export async function readRecordedFile(
   file: string,
   options: RecordedFileOptions,
-  show: (some: Items) => Promise<void>,
-  isEnough: () => boolean = () => false,
+  show: Show,
+  isEnough?: () => boolean,
 ): Promise<void> {
+  const readAll = (take: Show, isEnough?: () => boolean) =>
+    readStream(file, options, take, isEnough);
   try {
-    const recording = recordingAt(file, options);
-    if (recording) await show(recording);
-    else await readStream(file, options, show, isEnough);
-  } catch (error) {
-    if (error instanceof RecordingError && !error.message.startsWith(file)) {
-      error.message = `${file}: ${error.message}`;
+    const about = file === '-' ? undefined : statSync(file);
+    const isOnDisk = about?.isDirectory() || (about?.isFile() && isRecordingFile(file));
+    const recording = isOnDisk ? new Recording(file) : undefined;
+    let take = show;
+    if ((options.at ?? options.from ?? options.to) !== undefined) {
+      const whole = recording?.span ?? (about?.isFile() ? await spanOf(readAll) : UNKNOWN);
+      const { from, to } = partOf(whole, options);
+      const around = options.at === undefined ? 0 : AROUND;
+      take = (some) => show(within(some, from - around, to + around));
     }
+    if (recording) await take(recording.records());
+    else await readAll(take, isEnough);
+  } catch (error) {
+    if (!(error instanceof RecordingError)) throw error;
+    const isNamed = [':', ' '].some((mark) => error.message.startsWith(`${file}${mark}`));
+    if (!isNamed) error.message = `${file}: ${error.message}`;
     throw error;
   }
 }
 
-/** The records of a recording on disk; undefined for anything else. */
-function recordingAt(file: string, options: RecordedFileOptions): Items | undefined {
-  const about = file === '-' ? undefined : statSync(file);
-  if (!about?.isDirectory() && !(about?.isFile() && isRecordingFile(file))) {
-    for (const name of ['at', 'from', 'to'] as const) {
-      if (options[name] === undefined) continue;
-      throw new RecordingError(`--${name} needs a recording of \`netlink-xfrm record\`, on disk`);
+const UNKNOWN: Span = { from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY };
+
+/** When what was recorded was. @throws RecordingError if it has no time */
+function wallOf(item: Recorded | RecordingRecord): number {
+  const wall = 'kind' in item ? item.time.wall : item.wall;
+  if (wall !== undefined) return wall;
+  throw new RecordingError(
+    'it has no times: --at, --from and --to need a recording, or a capture (pcap, pcapng)',
+  );
+}
+
+/** When a file begins and ends, as far as it can be read. */
+async function spanOf(readAll: (take: Show) => Promise<void>): Promise<Span> {
+  let [from, to] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const take = async (some: Items) => {
+    for (const item of some) {
+      const wall = wallOf(item);
+      from = Math.min(from, wall);
+      to = Math.max(to, wall);
     }
-    return undefined;
-  }
-  const { at, from, to } = options;
-  const { recording, span } = new LookBack(file, at || from || to ? options : { from: 'start' });
-  const around = at === undefined ? 0 : AROUND;
-  return within(recording.records(), span.from - around, span.to + around);
+  };
+  await readAll(take).catch((error: unknown) => {
+    // What can be read is shown first, and then the error.
+    if (!(error instanceof RecordingError) || from > to) throw error;
+  });
+  return from > to ? UNKNOWN : { from, to };
 }
 
 function* within(
-  records: Iterable<RecordingRecord>,
+  items: Items,
   from: number,
   to: number,
-): Generator<RecordingRecord, void> {
-  for (const record of records) {
+): Generator<Recorded | RecordingRecord, void> {
+  for (const item of items) {
     // The clock may have been set back: later ones can be earlier.
-    if (record.time.wall >= from && record.time.wall <= to) yield record;
+    const wall = wallOf(item);
+    if (wall >= from && wall <= to) yield item;
   }
 }
 
@@ -89,8 +113,8 @@ function* within(
 async function readStream(
   file: string,
   options: RecordedFileOptions,
-  show: (some: Items) => Promise<void>,
-  isEnough: () => boolean,
+  show: Show,
+  isEnough: () => boolean = () => false,
 ) {
   const input = open(file);
   let reader: CaptureReader | RecordReader | undefined;

@@ -11,8 +11,7 @@ import type { MalformedEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM, NLM_F_REQUEST } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
 import { wholeMessages } from '../recording/capture.ts';
-import { MOMENT_HELP } from '../recording/moment.ts';
-import { type Recorded, RecordingError } from '../recording/recorded.ts';
+import type { Recorded } from '../recording/recorded.ts';
 import type { RecordingRecord } from '../recording/records.ts';
 import { decodeRoute } from '../route/decode.ts';
 import { decodeRouteMessage } from '../route/decode-message.ts';
@@ -26,8 +25,7 @@ import type { XfrmMessage } from '../xfrm/requests.ts';
 import { EXIT } from './exit.ts';
 import { formatJson, type RecordingNotice } from './json.ts';
 import { eventsIn } from './look-back-events.ts';
-import { addSpanOptions, checkSpan } from './look-back-options.ts';
-import { moment } from './moment.ts';
+import { addPartOptions, checkSpan } from './look-back-options.ts';
 import { addCountOption, FILTER_HELP, filterOf } from './options.ts';
 import {
   type Items,
@@ -47,16 +45,13 @@ interface Options extends RecordedFileOptions {
   showKeys?: boolean;
   color: 'auto' | 'always' | 'never';
   count?: number;
-  /** Milliseconds since 1970. */
-  since?: number;
-  until?: number;
 }
 
 /** Characters to collect before writing, and bytes of messages to decode in one go. */
 const CHUNK = 2 ** 16;
 
 export function replayCommand(): Command {
-  return addSpanOptions(
+  return addPartOptions(
     addCountOption(new Command('replay'), 'messages')
       .description(
         'Prints the events of a recording of `record`, or the messages of another FILE: concatenated\n' +
@@ -83,14 +78,7 @@ export function replayCommand(): Command {
           .choices(['auto', 'always', 'never'])
           .default('auto'),
       )
-      .option(
-        '--since <time>',
-        'not what is before this time: 03:12, 2026-11-29T03:12; 5m: 5 minutes ago',
-        moment(-1),
-      )
-      .option('--until <time>', 'not what is after this time', moment(-1))
-      .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2')
-      .option('--at <time>', 'of a recording: five seconds before and after this time'),
+      .option('--show-keys', 'print keys, which are hidden otherwise; needs -o json or iproute2'),
   )
     .addHelpText(
       'after',
@@ -98,7 +86,6 @@ export function replayCommand(): Command {
         'byte for byte. A message that cannot be decoded becomes a record in the output (with\n' +
         '-o iproute2, a line on standard error), and the exit status is 1.\n',
     )
-    .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
     .addHelpText('after', FILTER_HELP)
     .action(async (file: string, terms: string[], options: Options, command: Command) => {
       const output = options.json ? 'json' : options.output;
@@ -118,7 +105,6 @@ export function replayCommand(): Command {
 async function replay(file: string, filter: Filter, options: Options): Promise<number> {
   endWhenUnread();
   const print = printer(options);
-  const isMeant = between(options);
   let left = options.count ?? Number.POSITIVE_INFINITY;
   let wrong = 0;
   let text = '';
@@ -131,7 +117,6 @@ async function replay(file: string, filter: Filter, options: Options): Promise<n
   };
   const show = async (some: Items) => {
     for (const item of some) {
-      if (!isMeant(item)) continue;
       for (const decoded of decodeItem(item, options)) {
         const { message } = decoded;
         if (message.kind === 'recording') {
@@ -182,20 +167,6 @@ function* decodeItem(item: Recorded | RecordingRecord, options: Options): Genera
   if (notice) yield { message: notice, length: 0 };
   for (const message of eventsIn(item, false))
     yield { message: message as OverrunEvent, length: 0 };
-}
-
-/** Whether something was recorded between two times. @throws RecordingError if it has no time */
-function between({ since, until }: Options): (item: Recorded | RecordingRecord) => boolean {
-  if (since === undefined && until === undefined) return () => true;
-  return (item) => {
-    const wall = 'kind' in item ? item.time.wall : item.wall;
-    if (wall === undefined) {
-      throw new RecordingError(
-        'it has no times: --since and --until need a recording, or a capture (pcap, pcapng)',
-      );
-    }
-    return wall >= (since ?? wall) && wall <= (until ?? wall);
-  };
 }
 
 /** A decoded message and its nlmsg_len; 0 if it is malformed. */

@@ -12,8 +12,9 @@ import { parseListen } from '../serve/listen-address.ts';
 import { LOG_FORMATS, LOG_LEVELS, Log, type LogFormat, type LogLevel } from '../serve/log.ts';
 import { ServiceNotifier } from '../serve/notify.ts';
 import { supervise } from '../serve/supervise.ts';
+import { addNamespacesOptions } from './options.ts';
 import { ExpectError, readExpected } from './tunnels/expect.ts';
-import { duration } from './tunnels/tunnel-options.ts';
+import { addExpectOption, duration } from './tunnels/tunnel-options.ts';
 import { version } from './version.ts';
 
 interface Options {
@@ -41,13 +42,6 @@ export function serveCommand(): Command {
     )
     .option('--listen <address:port>', 'where to listen (default: 127.0.0.1:9786)')
     .option('--config <file>', 'JSON configuration file (schema/serve-1.json)')
-    .option(
-      '--expect <tunnel>',
-      'a tunnel that should exist: NAME=PEER, or more exactly such as NAME=PEER,reqid=7; or a ' +
-        'JSON file with several; can be repeated',
-      (text: string, all: readonly string[]) => [...all, text],
-      [] as readonly string[],
-    )
     .option('--refresh <duration>', 'how often to read the counters (default: 10s)', duration)
     .option('--acquires', 'listen for acquires; this changes kernel behaviour (docs/tunnels.md)')
     .addOption(new Option('--tls-cert <file>', 'certificate chain (PEM); needs --tls-key'))
@@ -63,26 +57,10 @@ export function serveCommand(): Command {
         .choices(LOG_FORMATS)
         .default('text'),
     );
-  addNamespaceOptions(command);
+  addNamespacesOptions(addExpectOption(command));
   return command.addHelpText('after', '\nSee docs/serve.md.\n').action(async (options: Options) => {
     await run(options, givenBy(options, command));
   });
-}
-
-function addNamespaceOptions(command: Command): void {
-  command
-    .option(
-      '--netns <name>',
-      'network namespace to watch: a name of "ip netns" or a path; can be repeated',
-      (name: string, names: readonly string[]) => [...names, name],
-      [] as readonly string[],
-    )
-    .addOption(
-      new Option(
-        '--all-netns',
-        'watch this namespace and all named ones, including new ones',
-      ).conflicts('netns'),
-    );
 }
 
 /** What the command line says, in the form of the configuration. */

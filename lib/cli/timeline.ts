@@ -10,7 +10,7 @@ import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import { TUNNEL_FILTER_HELP } from '../tunnel/tunnel-filter.ts';
 import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
-import { addSpanOptions, MOMENT_HELP, type SpanOptions } from './look-back-options.ts';
+import { addSpanOptions, type SpanOptions } from './look-back-options.ts';
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { formatNotice } from './recording-notice.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
@@ -45,7 +45,6 @@ export function timelineCommand(): Command {
   addDetailsOption(command, 'in lines');
   addNamespaceOption(addTunnelOptions(addFormatOptions(addSpanOptions(command))));
   return command
-    .addHelpText('after', `\nTimes: ${MOMENT_HELP}\n`)
     .addHelpText('after', TUNNEL_FILTER_HELP)
     .addHelpText('after', THRESHOLD_HELP)
     .addHelpText('after', 'See docs/recording.md; schema/event-2.json describes the JSON.\n')

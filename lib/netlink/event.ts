@@ -19,7 +19,24 @@ export interface EventTime {
   readonly monotonic: number;
 }
 
-export const now = (): EventTime => ({ wall: Date.now(), monotonic: performance.now() });
+/** Milliseconds that may pass between readings of the two clocks, and how often they are read. */
+const [APART, TRIES] = [1, 5];
+
+/**
+ * The time on both clocks. If the process did not run between the readings, they are not of one
+ * moment, and both clocks are read again.
+ */
+export function now(wallClock = Date.now, monotonicClock = MONOTONIC): EventTime {
+  let [wall, monotonic] = [0, monotonicClock()];
+  for (let i = 0; i < TRIES; i++) {
+    const before = monotonic;
+    wall = wallClock();
+    monotonic = monotonicClock();
+    if (monotonic - before <= APART) break;
+  }
+  return { wall, monotonic };
+}
+const MONOTONIC = () => performance.now();
 
 /** A buffer of messages and how to decode them. One is used for a whole batch of datagrams. */
 export interface DecodeInput {

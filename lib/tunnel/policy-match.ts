@@ -9,7 +9,7 @@ import { contains, holdsMark, isSource, isWild, meet, mirrored } from '../xfrm/m
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { fits, type TemplateDemand } from './endpoints.ts';
+import { fits, isOpen, type TemplateDemand } from './endpoints.ts';
 import { NONE } from './few.ts';
 import { type Label, labelKey, type PolicyIndex, precedence } from './policy-index.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
@@ -139,6 +139,13 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
   const own = new Set(policies);
   const isBetween = (one: TemplateDemand) => !one.optional && !isWild(one.to) && tunnel.isHere(one);
   const isOurs = (one: Policy) => own.has(one) || one.demands.some(isBetween);
+  // One whose ends are open is another tunnel's where it accepts no SA of this one.
+  const mayBeOurs = ({ demands, entry }: Policy) =>
+    demands.some(
+      (one) =>
+        (!isOpen(one) && tunnel.isHere(one)) ||
+        sas.in.some((sa) => acceptsIn(sa, one, entry.value)),
+    );
   const all = policies.filter(({ demands }) =>
     demands.some((one) => one.direction === 'out' && isOwn(one)),
   );
@@ -181,7 +188,10 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     }
     const coming: (Caught | undefined)[] = [];
     for (const way of ways) {
-      const { met, last } = meeting(takes[way], way, answers, labels, policy, host);
+      const its = takes[way].filter(
+        (one) => contains(one.entry.value.selector, answers) || mayBeOurs(one),
+      );
+      const { met, last } = meeting(its, way, answers, labels, policy, host);
       for (const one of met) {
         const lacking = unmet(one, sas.in, isPlain);
         const isForeign = !isOurs(one) && !open.includes(one);

@@ -105,6 +105,8 @@ const rank = (state: TunnelState): number => TUNNEL_STATES.indexOf(state);
  *
  * @param heardUntil up to when everything the kernel announced is known, monotonic: time does not
  *   pass beyond it for the state, because what would change the state may still be unread
+ * @param wallOffset the offset of the wall clock from the monotonic one, the same each time: a
+ *   deadline must not move because two readings of both clocks differ
  */
 export function evaluateState(
   seen: Observation,
@@ -112,10 +114,11 @@ export function evaluateState(
   now: EventTime,
   limits: TunnelThresholds,
   heardUntil = now.monotonic,
+  wallOffset = now.wall - now.monotonic,
 ): StateEvaluation {
   const counters = updatedCounters(seen, before?.counters);
-  const clock = new Clock(now, heardUntil, seen.countedAt.monotonic);
-  const began = before?.upSince ?? at(now, seen.isFound ? completeAt(seen) : undefined);
+  const clock = new Clock(now, heardUntil, seen.countedAt.monotonic, wallOffset);
+  const began = before?.upSince ?? clock.at(seen.isFound ? completeAt(seen) : undefined);
   const { state, reason, settling, from } = condition(seen, counters, began, clock, limits);
   const told = (since: EventTime, sinceKnown = true): StateEvaluation => ({
     state,
@@ -130,7 +133,7 @@ export function evaluateState(
     pending: undefined,
   });
   if (before === undefined && seen.isFound) {
-    const since = from === began.monotonic ? began : at(now, from);
+    const since = from === began.monotonic ? began : clock.at(from);
     return told(since, from !== undefined);
   }
   const early =
@@ -140,7 +143,7 @@ export function evaluateState(
     // What was removed after that existed meanwhile: something else was missing before.
     const again = goneSince(seen);
     const known = before?.pending;
-    const pending = known && again && again > known.monotonic ? at(now, again) : (known ?? now);
+    const pending = known && again && again > known.monotonic ? clock.at(again) : (known ?? now);
     if (clock.past(pending.monotonic + limits.settle)) return told(pending);
     const untold = before ?? { ...told(now), state: undefined, reason: '' };
     return { ...untold, next: clock.next, counters, pending };
@@ -159,12 +162,6 @@ function goneSince({ sas, goneAt, unreachable }: Observation): number | undefine
   if (unreachable !== undefined) return undefined;
   const times = DIRECTIONS.filter((one) => sas[one].length === 0).map((one) => goneAt?.[one]);
   return times.length === 0 ? undefined : Math.min(...times.map((time) => time ?? 0));
-}
-
-/** A monotonic time on both clocks, no later than `now`, which is also the default. */
-function at(now: EventTime, monotonic = now.monotonic): EventTime {
-  if (monotonic >= now.monotonic) return now;
-  return { wall: now.wall - now.monotonic + monotonic, monotonic };
 }
 
 function condition(
@@ -290,11 +287,13 @@ export class Clock {
   /** When the counters were read, monotonic. */
   readonly countedAt: number;
   readonly #heardUntil: number;
+  readonly #wallOffset: number;
 
-  constructor(now: EventTime, heardUntil: number, countedAt: number) {
+  constructor(now: EventTime, heardUntil: number, countedAt: number, wallOffset: number) {
     this.now = now;
     this.#heardUntil = heardUntil;
     this.countedAt = countedAt;
+    this.#wallOffset = wallOffset;
   }
 
   /** Whether a monotonic time has passed. */
@@ -306,7 +305,13 @@ export class Clock {
 
   /** Converts a wall-clock time to monotonic. */
   ofWall(moment: number): number {
-    return moment - this.now.wall + this.now.monotonic;
+    return moment - this.#wallOffset;
+  }
+
+  /** A monotonic time on both clocks, no later than now, which is also the default. */
+  at(monotonic = this.now.monotonic): EventTime {
+    if (monotonic >= this.now.monotonic) return this.now;
+    return { wall: monotonic + this.#wallOffset, monotonic };
   }
 
   /** Whether a time had passed when the counters were read. Nothing later is known yet. */

@@ -48,7 +48,10 @@ export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
 
 /** The most tunnels remembered that are down and not expected. */
 const REMEMBERED = 10_000;
-/** Milliseconds by which the wall clock may jump before all tunnels are evaluated again. */
+/**
+ * Milliseconds by which the wall clock is off before it was set. Less is the time between readings
+ * of the two clocks.
+ */
 const WALL_CLOCK_SET = 500;
 /** Groups evaluated per slice after a counter reading … */
 const SOME = 16;
@@ -79,8 +82,10 @@ export class Tunnels {
   readonly #unevaluated = new Set<SaGroup>();
   /** Tunnels that are only to show the time of that reading. */
   #unmoved: TunnelRecord[] = [];
-  /** The offset of the wall clock from the monotonic clock, as used for all tunnels. */
+  /** The offset of the wall clock from the monotonic one, by which limits of SAs become deadlines. */
   #wallOffset: number;
+  /** Whether it changed, and tunnels still have deadlines by the former one. */
+  #isClockSet = false;
   /** Up to when everything the kernel announced is known, monotonic. */
   #heardUntil = -Infinity;
   #opening = true;
@@ -159,9 +164,10 @@ export class Tunnels {
   /** Adds everything that exists at the start, without reports. */
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
     const inOrder = Array.from(states, (entry) => ({ entry, n: incarnationOf(entry.uid) }));
+    this.#followWallClock(now);
     for (const { entry } of inOrder.sort((a, b) => a.n - b.n)) {
       const wall = entry.value.current.addedAt;
-      this.#members.addSa(entry, { wall, monotonic: wall - now.wall + now.monotonic }, true);
+      this.#members.addSa(entry, { wall, monotonic: wall - this.#wallOffset }, true);
     }
     for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
     this.flush(now);
@@ -249,10 +255,9 @@ export class Tunnels {
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
-    // Wall-clock times were converted with the old offset.
-    const setBy = now.wall - now.monotonic - this.#wallOffset;
-    const isSet = Math.abs(setBy) > WALL_CLOCK_SET;
-    if (isSet) this.#wallOffset += setBy;
+    this.#followWallClock(now);
+    const isSet = this.#isClockSet;
+    this.#isClockSet = false;
     for (const group of this.#members.groups) {
       // Requests count for a limited time, which no state may depend on.
       if (isSet || group.looked || group.acquired.length > 0) this.#unevaluated.add(group);
@@ -271,7 +276,7 @@ export class Tunnels {
    * @returns whether all are evaluated
    */
   evaluateSomeCounters(now: EventTime, heardUntil = now.monotonic): boolean {
-    this.#heardUntil = heardUntil;
+    this.#comesTo(now, heardUntil);
     let some = 0;
     for (const group of this.#unevaluated) {
       if (some++ === SOME) return false;
@@ -286,6 +291,14 @@ export class Tunnels {
       this.#sampleSurplus(this.#read);
     }
     return true;
+  }
+
+  /** Notices if the wall clock was set. */
+  #followWallClock({ wall, monotonic }: EventTime): void {
+    const offset = wall - monotonic;
+    if (Math.abs(offset - this.#wallOffset) <= WALL_CLOCK_SET) return;
+    this.#wallOffset = offset;
+    this.#isClockSet = true;
   }
 
   /** What becomes of packets that match no policy; undefined: they pass. */
@@ -314,11 +327,17 @@ export class Tunnels {
    *   evaluated as of then
    */
   flush(now: EventTime, heardUntil = now.monotonic): void {
-    this.#heardUntil = heardUntil;
-    for (const record of this.#deadlines.due(heardUntil)) this.#touch(record);
+    this.#comesTo(now, heardUntil);
+    for (const record of this.#deadlines.due(this.#heardUntil)) this.#touch(record);
     this.#members.markTaken();
     // Evaluating one can make another dirty, from which an expected tunnel moves.
     for (const group of this.#members.dirty) this.#evaluateGroup(group, now);
+  }
+
+  /** Time passes; what was due once stays due. */
+  #comesTo(now: EventTime, heardUntil: number): void {
+    this.#followWallClock(now);
+    this.#heardUntil = Math.max(this.#heardUntil, heardUntil);
   }
 
   /** Removes a tunnel that is down from the list. */
@@ -516,7 +535,8 @@ export class Tunnels {
     const lost = this.#lostAddress(record);
     const reason = lost && unreachable(lost);
     const observation = record.observe(limits, this.#read, reason, found);
-    const evaluated = evaluateState(observation, before, now, limits, this.#heardUntil);
+    const [heard, offset] = [this.#heardUntil, this.#wallOffset];
+    const evaluated = evaluateState(observation, before, now, limits, heard, offset);
     const evaluation = this.#unlessUnclaimed(evaluated, before, record, lost, now);
     record.evaluation = evaluation;
     this.#giveUp(record, before);
@@ -526,7 +546,7 @@ export class Tunnels {
       return;
     }
     const warnedBefore = record.warningState?.warnings ?? [];
-    const clock = new Clock(now, this.#heardUntil, this.#read.monotonic);
+    const clock = new Clock(now, heard, this.#read.monotonic, offset);
     record.warningState = evaluateWarnings(
       record,
       (sa) => this.#members.sharing(sa),

@@ -356,8 +356,8 @@ test('--all-netns lists SAs, policies and tunnels of this namespace and of named
 
 test('--until ends a stream by itself; --since and -n', () => {
   const [summary = '', tunnels = ''] = everywhere(
-    'command monitor --until 100ms 2>&1',
-    'command tunnels --watch --until 3s 2>&1',
+    'command monitor --until +100ms 2>&1',
+    'command tunnels --watch --until +3s 2>&1',
   );
   assert.match(summary, /^listening to .*\n0 events, nothing lost\n$/);
   assert.match(tunnels, /\n?0 events, nothing lost\n$/);
@@ -368,5 +368,5 @@ test('--until ends a stream by itself; --since and -n', () => {
     /'--since <time>' argument '5m' is invalid\. The kernel keeps no past events/,
   );
   assert.match(run('state', '-n', '3').stderr, /'--count' needs '--watch'/);
-  assert.match(run('state', '--until', '3m').stderr, /'--until' needs '--watch'/);
+  assert.match(run('state', '--until', '+3m').stderr, /'--until' needs '--watch'/);
 });

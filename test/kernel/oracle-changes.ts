@@ -359,7 +359,9 @@ export class Life {
     const moves = random.pick(this.#moves.filter(({ peer }) => !this.#peers.has(peer)));
     if (moves === undefined) return;
     const isOwn = moves.ownTo !== undefined && random.chance(1, 2);
-    const migrates = moves.migrates && random.chance(1, 2);
+    const byMigrate = moves.migrates && random.chance(1, 2);
+    // It would find the SA that keeps an SPI, which has no keys, and fail.
+    const migrates = byMigrate && !this.#hasKept;
     const { peer, peerTo, ownTo } = moves;
     const move = (address: string) => {
       if (!isOwn) return address === peer ? peerTo : address;
@@ -479,8 +481,8 @@ export class Life {
         }
         break;
       case 8:
-        // Which marks packets have that come in, firewalls and interfaces say.
-        if (isOut(sa))
+        // Which marks packets have that come in, firewalls and interfaces say. Beside others it is an orphan, as above.
+        if (isOut(sa) && !this.#hasSiblings(sa))
           this.#reSa(sa, { mark: { value: 0x77, mask: 0xff } }, 'a mark that no packet has');
         break;
       case 9:

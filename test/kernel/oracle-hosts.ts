@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -181,6 +182,10 @@ class Endpoint {
     });
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   hears(text: string): Promise<void> {
     return new Promise((resolve) => this.#waiting.set(text, resolve));
   }
@@ -270,15 +275,18 @@ export class OracleHosts {
     return found.add('xfrm');
   }
 
-  /** What a file says in the namespace of a host. */
-  async read(side: Side, path: string): Promise<string> {
-    const [program, args] = this.hosts[side].command('cat', path);
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    return (await child.stdout.setEncoding('utf8').toArray()).join('');
+  /** What a file of /proc/net says in the namespace of a host. */
+  read(side: Side, name: string): Promise<string> {
+    return readFile(`/proc/${this.#ends[side].pid}/net/${name}`, 'utf8');
   }
 
-  /** Sends datagrams from one host to the other, one that IPComp compresses and one that is too small for it. @returns whether both arrived */
-  async send(from: Where, packet: Packet): Promise<boolean> {
+  /**
+   * Sends datagrams from one host to the other, one that IPComp compresses and one that is too small for it.
+   *
+   * @param looks how often it is looked whether they arrived: 1 where it does not matter
+   * @returns whether both arrived
+   */
+  async send(from: Where, packet: Packet, looks = 10): Promise<boolean> {
     const [here, there] = [this.#ends[from], this.#ends[FAR[from]]];
     const small = `packet-${++this.#fences}`;
     const large = `packet-${++this.#fences}`;
@@ -287,7 +295,7 @@ export class OracleHosts {
     const heard = new Set<string>();
     // What comes out of an SA is queued once more, in transport mode for a kernel thread (xfrm_trans_queue). Nothing tells
     // that a packet will not come.
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < looks; i++) {
       const fence = `fence-${++this.#fences}`;
       const passed = there.hears(fence);
       here.send({ source: FENCE[from], target: FENCE[FAR[from]], text: fence });

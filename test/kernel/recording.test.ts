@@ -170,6 +170,25 @@ test('what a recording says of each moment equals what the command said then', a
   const json = run('diff', `${file}@${first.at}`, `@${second.at}`, '--json').stdout;
   for (const line of lines(json)) checkLine(line);
   assert.deepEqual(run('diff', `${file}@${second.at}`, `@${second.at}`).status, 0);
+  for (const place of [`${file}@25:00`, join(folder, 'none')]) {
+    assert.equal(run('diff', place, file).status, 2, place);
+  }
+
+  // A span is judged by its worst moment, whose time it names.
+  const judged = (...args: string[]) => {
+    const { stdout } = run('check', '--none', 'ok', '--recording', file, ...args, '--json');
+    const { time, monotonic: _, ...rest } = JSON.parse(stdout);
+    return { time, rest };
+  };
+  const worst = judged('--from', 'start', '--to', 'end');
+  assert.deepEqual(judged('--at', worst.time).rest, worst.rest);
+  const problems = said.map(({ at }) => judged('--at', at).rest.problems.length);
+  assert(worst.rest.problems.length >= Math.max(1, ...problems));
+  const line = run('check', '--recording', file, '--from', 'start').stdout;
+  assert.match(line, /^TUNNELS CRITICAL - .* with problems: .*, at \d{4}-\d\d-\d\d [\d:.]{12} \|/);
+  // The last moment has no tunnel.
+  const quiet = run('check', '--none', 'ok', '--recording', file, '--from', 'end').stdout;
+  assert.match(quiet, /^TUNNELS OK - no tunnels to check, at /);
   const replay = run('replay', file).stdout;
   assert.match(replay, /recording started: on .*NEWPOLICY out.*recording ended\n$/s);
   for (const line of lines(run('replay', file, '--json').stdout)) checkLine(line);

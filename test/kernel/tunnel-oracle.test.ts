@@ -21,9 +21,12 @@ import { withoutEsp } from './support.ts';
 
 const chosen = process.env.NETLINK_XFRM_WORLD;
 const COUNT = Number(process.env.NETLINK_XFRM_WORLDS ?? 100);
+const FIRST = Number(process.env.NETLINK_XFRM_SEED ?? 1);
+/** Which were once reported wrongly on 7.2. Other kernels make other worlds of the same numbers. */
+const PINNED = [1206, 1364];
 const SEEDS =
   chosen === undefined
-    ? Array.from({ length: COUNT }, (_, i) => i + Number(process.env.NETLINK_XFRM_SEED ?? 1))
+    ? [...new Set([...PINNED, ...Array.from({ length: COUNT }, (_, i) => i + FIRST)])]
     : chosen.split(',').map(Number);
 
 /** What depends on time is switched off, or needs none. */
@@ -95,7 +98,7 @@ async function perform(operation: Operation, world: World): Promise<void> {
     case 'traffic':
       for (const { probes } of world.connections) {
         for (const { from, ends } of probes)
-          await oracle.send(from, { source: ends.left, target: ends.right });
+          await oracle.send(from, { source: ends.left, target: ends.right }, 1);
       }
   }
 }
@@ -103,8 +106,8 @@ async function perform(operation: Operation, world: World): Promise<void> {
 /** What of packets arrives, in ESP or AH. */
 type Passed = Record<TrafficDirection, boolean>;
 
-/** Sends packets each way. */
-async function passes({ probes, remote }: Connection): Promise<Passed> {
+/** Sends packets each way. @param before what passed before: what did not is only sent */
+async function passes({ probes, remote }: Connection, before: Passed): Promise<Passed> {
   const counts = async () => {
     const sums = { out: 0n, in: 0n };
     for await (const { proto, daddr, saddr, current } of clients.left.listStates()) {
@@ -115,11 +118,16 @@ async function passes({ probes, remote }: Connection): Promise<Passed> {
     }
     return sums;
   };
-  const passed = { out: true, in: true };
+  const passed = { ...before };
+  const looks = (passes: boolean) => (passes ? undefined : 1);
   for (const { from, ends } of probes) {
     const first = await counts();
-    const there = await oracle.send(from, { source: ends.left, target: ends.right });
-    const back = await oracle.send(FAR[from], { source: ends.right, target: ends.left });
+    const [along, against] = [
+      { source: ends.left, target: ends.right },
+      { source: ends.right, target: ends.left },
+    ];
+    const there = await oracle.send(from, along, looks(passed.out));
+    const back = await oracle.send(FAR[from], against, looks(passed.in));
     const last = await counts();
     passed.out &&= there && last.out > first.out;
     passed.in &&= back && last.in > first.in;
@@ -157,7 +165,7 @@ const arrived = (passed: Passed) =>
 async function reasons(): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
   for (const side of ['left', 'right'] as const) {
-    for (const line of (await oracle.read(side, '/proc/net/xfrm_stat')).split('\n')) {
+    for (const line of (await oracle.read(side, 'xfrm_stat')).split('\n')) {
       const [name = '', count] = line.split(/\s+/);
       if (name) found[`${side} ${name}`] = Number(count);
     }
@@ -178,12 +186,10 @@ async function judgeWorld(
     await watching.refresh();
     await counting.refresh();
     const before = await reasons();
-    const truth: Passed[] = [];
+    const truth: Passed[] = world.connections.map(() => ({ out: true, in: true }));
     for (let round = 0; round < 2; round++) {
       for (const [i, connection] of world.connections.entries()) {
-        const passed = await passes(connection);
-        const first = truth[i] ?? passed;
-        truth[i] = { out: first.out && passed.out, in: first.in && passed.in };
+        truth[i] = await passes(connection, truth[i] as Passed);
       }
       await counting.refresh();
     }
@@ -242,6 +248,6 @@ test('random worlds are reported as they are', { skip: withoutEsp }, async () =>
   }
   const count = (what: string) => wrong.filter((line) => line.startsWith(what)).length;
   const sums = `${count('FALSE ALARM')} false alarms, ${count('FALSE ALL-WELL')} false all-wells, ${count('NOT THE SAME')} looks that differ, ${count('REFUSED')} that the kernel refuses`;
-  console.log(`${SEEDS.length} worlds from ${SEEDS[0]} on: ${sums}`);
+  console.log(`${SEEDS.length} worlds from ${chosen ?? FIRST} on: ${sums}`);
   assert.equal(wrong.length, 0, sums);
 });

@@ -73,29 +73,41 @@ test('captures of an nlmon device have a time, and other protocols in them', () 
   }
 });
 
-test('a part of a capture: --since, --until and -n', () => {
+test('a part of a capture: --from, --to, --at and -n', () => {
   const packets = Array.from({ length: 4 }, () => cooked(6, capture('uml-6.1/flushsa.event0')));
   const times = (...args: string[]) =>
     replay(pcap(packets), ...args).lines.map((line) => line.slice(0, 8));
   const [first, second, third, fourth] = times();
   assert.equal(first, '13:46:40');
   const day = '1970-01-12';
-  assert.deepEqual(times('--since', `${day}T13:46:41Z`), [second, third, fourth]);
-  assert.deepEqual(times('--until', `${day} 13:46:42`), [first, second]);
-  assert.deepEqual(times('--since', `${day} 13:46:41`, '--until', `${day} 13:46:43`), [
-    second,
-    third,
-  ]);
-  assert.deepEqual(times('--since', '5m'), []);
+  assert.deepEqual(times('--from', `${day}T13:46:41Z`), [second, third, fourth]);
+  assert.deepEqual(times('--to', `${day} 13:46:42`), [first, second]);
+  assert.deepEqual(times('--from', `${day} 13:46:41`, '--to', `${day} 13:46:43`), [second, third]);
+  // Its beginning and end are known, as of a recording.
+  assert.deepEqual(times('--from', '-1s'), [third, fourth]);
+  assert.deepEqual(times('--to', '+1s'), [first, second]);
+  assert.deepEqual(times('--from', '13:46:42.5', '--to', 'end'), [fourth]);
+  assert.deepEqual(times('--at', '13:46:42'), [first, second, third, fourth]);
   assert.deepEqual(times('-n', '2'), [first, second]);
-  assert.deepEqual(times('--count', '1', '--since', `${day}T13:46:42Z`), [third]);
-  const plain = replay(capture(NEWSA), '--since', '5m');
-  assert.equal(plain.status, 1);
-  assert.match(
-    plain.stderr,
-    /recording: it has no times: --since and --until need a recording, or a capture/,
-  );
-  assert.equal(replay(capture(NEWSA), '--until', '25:00').status, 2);
+  assert.deepEqual(times('--count', '1', '--from', `${day}T13:46:42Z`), [third]);
+  const fails = (bytes: Uint8Array, status: number, error: RegExp, ...args: string[]) => {
+    const got = replay(bytes, ...args);
+    assert.equal(got.status, status);
+    assert.match(got.stderr, error);
+  };
+  fails(capture(NEWSA), 1, /it has no times: --at, --from and --to need/, '--from', '-5m');
+  fails(pcap(packets), 1, /recording: --to '25:00' is not a time/, '--to', '25:00');
+  fails(pcap(packets), 1, /--from 1970.* is after --to 1970/, '--from', 'end', '--to', 'start');
+  fails(pcap(packets), 1, /no part of the recording, which is from/, '--from', '2026-01-01');
+  fails(pcap(packets), 2, /Of a recording it is '--from'/, '--since', '5m');
+  // Of a pipe only what has been read is known.
+  const piped = (...args: string[]) =>
+    spawnSync(process.execPath, [program, 'replay', '-', ...args], {
+      input: pcap(packets),
+      encoding: 'utf8',
+    });
+  assert.match(piped('--from', '-1s').stderr, /-: --from '-1s' depends on the end/);
+  assert.equal(piped('--from', `${day}T13:46:42Z`).stdout.split('\n').length - 1, 2);
 });
 
 test('keys are shown only on request', () => {

@@ -707,3 +707,24 @@ test('an inbound policy without an outbound one for the answers is a tunnel one 
   world.look().pass(1000);
   assert.match(world.only.reason, /^no outbound policy for answers/);
 });
+
+test('a policy with an open end is another tunnel’s if it takes some of the answers and none of the SAs', () => {
+  const world = new World();
+  for (const dir of ['out', 'in'] as const)
+    policyOf(world, dir, [{}], {
+      ...{ selector: ALL, priority: 5 },
+      mark: mark(dir === 'in' ? 17 : 16, 0xffff_ffff),
+    });
+  world.addPair(0x1001);
+  const open = { proto: 'ah', saddr: ANY, reqid: 0 };
+  const some = { ...ALL, daddr: '10.1.1.1', prefixlenD: 32 };
+  for (const dir of ['in', 'fwd'] as const)
+    policyOf(world, dir, [open], { selector: some, priority: 1 });
+  world.open();
+  assert.equal(world.only.state, 'up');
+  // One that takes all of them is in the way, whatever its ends.
+  const templates = [{ ...open, mode: 'tunnel', daddr: HERE, spi: 0, optional: false }];
+  world.addPolicy('in', { more: { selector: ALL, priority: 2, templates } });
+  world.look().pass(1000);
+  assert.equal(world.only.reason, 'no inbound ah SA');
+});

@@ -29,7 +29,7 @@ import type {
   XfrmAlgorithm,
   XfrmSelector,
 } from '../../xfrm/types.ts';
-import { formatLastUsed } from './local-time.ts';
+import { formatLocalTime } from './local-time.ts';
 import type { MachineNames } from './machine-names.ts';
 
 /** The iproute2 release whose output this reproduces. */
@@ -207,7 +207,7 @@ export class Iproute2Format {
     if (state.coaddr !== undefined) text += `\tcoa ${address(state.coaddr, by)}\n`;
     if (state.lastUsedAt !== undefined) {
       const seconds = state.exact?.lastUsedAt ?? BigInt(state.lastUsedAt / 1000);
-      text += `\tlastused ${formatLastUsed(seconds)}\n`;
+      text += `\tlastused ${formatLocalTime(seconds)}\n`;
     }
     if (state.replay) {
       const { seq, oseq, bitmap } = state.replay;

@@ -9,10 +9,10 @@ const ERA = 400n * 31556952n;
 const MOST_YEARS = 2n ** 31n - 1n + 1900n;
 
 /**
- * Time of last use, as ip prints it: `2026-11-21 20:21:36`, `-` for never. The number is signed, as
+ * A time in seconds, as ip prints those of last use: `2026-11-21 20:21:36`, `-` for never. The number is signed, as
  * time_t is.
  */
-export function formatLastUsed(seconds: bigint): string {
+export function formatLocalTime(seconds: bigint): string {
   if (seconds === 0n) return '-';
   const signed = BigInt.asIntN(64, seconds);
   // Move into the era from 2000 on, for which the machine knows the clock changes.

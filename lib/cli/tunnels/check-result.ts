@@ -11,6 +11,7 @@ import {
 import { WARNINGS } from '../../tunnel/tunnel-filter.ts';
 import { printable } from '../../wire/text.ts';
 import { DRIFTS, type Drift } from '../key-manager/drift.ts';
+import { formatLocalTime } from '../text/local-time.ts';
 
 /** Plugin statuses, in the order of their exit statuses (Monitoring Plugins Development Guidelines). */
 export const STATUSES = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
@@ -104,11 +105,22 @@ export function checkTunnels(
 /** A bar starts performance data, so it must not occur in other text. */
 const safe = (text: string) => printable(text).replaceAll('|', '\\x7c');
 
+/** Local time, to the millisecond, as `--at` takes it. */
+const formatMoment = (wall: number) =>
+  `${formatLocalTime(BigInt(Math.floor(wall / 1000)))}.${`${Math.ceil(wall) % 1000}`.padStart(3, '0')}`;
+
 /** Problems shown in the first line. */
 const FIRST = 3;
 
-/** The format that monitoring systems read: a line with performance data, then one line per problem. */
-export function formatCheck({ status, tunnels, states, problems }: CheckResult): string {
+/**
+ * The format that monitoring systems read: a line with performance data, then one line per problem.
+ *
+ * @param at when that was, in milliseconds since 1970; undefined: now, or when it was asked for
+ */
+export function formatCheck(
+  { status, tunnels, states, problems }: CheckResult,
+  at?: number,
+): string {
   const told = problems.slice(0, FIRST).map(({ tunnel, what }) => `${tunnel ?? 'host'} ${what}`);
   const rest = problems.length - told.length;
   if (rest > 0) told.push(`${rest} more`);
@@ -119,13 +131,14 @@ export function formatCheck({ status, tunnels, states, problems }: CheckResult):
     problems.length === 0
       ? well
       : `${affected} of ${tunnels} ${plural} with problems: ${safe(told.join(', '))}`;
+  const when = at === undefined ? '' : `, at ${formatMoment(at)}`;
   const performance = [
     `tunnels=${tunnels}`,
     ...TUNNEL_STATES.map((state) => `${state}=${states[state]};;;0;${tunnels}`).reverse(),
     `problems=${problems.length}`,
   ];
   return [
-    `TUNNELS ${status} - ${summary} | ${performance.join(' ')}`,
+    `TUNNELS ${status} - ${summary}${when} | ${performance.join(' ')}`,
     ...problems.map(
       ({ status, tunnel, what, text }) =>
         `${status} ${safe(tunnel ?? 'host')} ${what}: ${safe(text)}`,

@@ -4,6 +4,7 @@
  */
 import type { EventTime } from '../../netlink/event.ts';
 import type { RecordedNamespace } from '../../recording/recorded-namespace.ts';
+import type { RecordingRecord } from '../../recording/records.ts';
 import { checkedExpected } from '../../tunnel/expected.ts';
 import { checkedThresholds } from '../../tunnel/thresholds.ts';
 import type { TunnelChange, TunnelSnapshot } from '../../tunnel/tunnel-changes.ts';
@@ -59,18 +60,30 @@ export class LookBackTunnels {
     for (const one of this.story()) if (one.kind !== 'recording') yield one;
   }
 
+  /** Changes that belong together, until the end of the part; {@link snapshot} is that after them. */
+  *moments(): Generator<readonly TunnelChange[], void> {
+    for (const [changes] of this.#steps()) if (changes.length > 0) yield changes;
+  }
+
   /** Changes, and what the recording says about itself, until the end of the part. */
   *story(): Generator<TunnelChange | RecordingNotice, void> {
+    for (const [changes, record] of this.#steps()) {
+      yield* changes;
+      const notice = record && noticeOf(record);
+      if (notice) yield notice;
+    }
+  }
+
+  /** What each record changed, and at the end what happened without one. */
+  *#steps(): Generator<[changes: TunnelChange[], record?: RecordingRecord], void> {
     const { to } = this.#look.span;
     const { playback } = this.#played;
     for (const record of rest(this.#played, to)) {
       playback.take(record);
-      yield* this.#taken();
-      const notice = noticeOf(record);
-      if (notice) yield notice;
+      yield [this.#taken(), record];
     }
     playback.advanceTo(to);
-    yield* this.#taken();
+    yield [this.#taken()];
   }
 
   #taken(): TunnelChange[] {

@@ -10,6 +10,7 @@ import { namespacePath } from '../../monitor/namespace-path.ts';
 import { NUMBERS, THRESHOLDS, type TunnelThresholds } from '../../tunnel/thresholds.ts';
 import { TunnelFilter, type TunnelFilterScope } from '../../tunnel/tunnel-filter.ts';
 import type { TunnelMonitorOptions } from '../../tunnel/tunnel-monitor-options.ts';
+import { addRepeatable } from '../options.ts';
 import { ExpectError, readExpected } from './expect.ts';
 
 /** The options as parsed by commander. */
@@ -53,16 +54,18 @@ function threshold(text: string, before: Partial<TunnelThresholds>): Partial<Tun
   throw new InvalidArgumentError(`The value of ${name} must be ${expected}.`);
 }
 
+/** Adds `--expect`. */
+export const addExpectOption = (command: Command): Command =>
+  addRepeatable(
+    command,
+    '--expect <tunnel>',
+    'a tunnel that should exist: NAME=PEER, or more exactly such as NAME=PEER,reqid=7; or a ' +
+      'JSON file with several',
+  );
+
 /** Adds `--expect`, the thresholds and `--acquires`. */
 export function addTunnelOptions(command: Command): Command {
-  return command
-    .option(
-      '--expect <tunnel>',
-      'a tunnel that should exist: NAME=PEER, or more exactly such as NAME=PEER,reqid=7; or a ' +
-        'JSON file with several; can be repeated',
-      (text: string, all: readonly string[]) => [...all, text],
-      [] as readonly string[],
-    )
+  return addExpectOption(command)
     .option(
       '--idle <duration>',
       withDefault('idle after this long without a packet', 'idle'),
