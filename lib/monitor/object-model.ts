@@ -28,6 +28,8 @@ export interface ObjectKind<Value, Event> {
   sameIncarnation?(before: Value, after: Value): boolean;
   /** The names of the fields that differ, except counters. */
   differences(before: Value, after: Value): string[];
+  /** Whether a field that differs is only a counter. Default: no. */
+  isCounter?(field: keyof Value & string, before: Value, after: Value): boolean;
   /**
    * Whether a value of the live table is only assumed: then a dumped one with other counters waits
    * for the comparison. Default: no.

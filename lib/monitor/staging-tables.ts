@@ -7,6 +7,7 @@ import {
   type Indexers,
   type Lookup,
   type Reading,
+  type Row,
   Table,
   type TableEntry,
 } from './table.ts';
@@ -36,7 +37,16 @@ class StagedTable<Value> implements Lookup<Value> {
 
   /** Whether a row is, or was, not that of the live table. */
   isOwn(key: string): boolean {
-    return this.gone.has(key) || this.changed.row(key) !== undefined;
+    return (
+      (this.gone.size > 0 && this.gone.has(key)) ||
+      (this.changed.size > 0 && this.changed.row(key) !== undefined)
+    );
+  }
+
+  /** The live row that a dumped object with this key is about, unless there already is such a row. */
+  liveFor(key: string): Row<Value> | undefined {
+    const row = this.live.row(key);
+    return row?.reading?.round === this.#round || this.isOwn(key) ? undefined : row;
   }
 
   get(key: string): TableEntry<Value> | undefined {
@@ -177,6 +187,27 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     const model = this.#kinds[kind];
     const key = model.key(value);
     const staged = this.#staged[kind];
+    const row = staged.liveFor(key);
+    const entry = row?.entry;
+    if (row === undefined || entry === undefined) {
+      this.#stageOwn(kind, key, value);
+      return;
+    }
+    // Most of a dump is known. Sharing what is equal saves memory, and comparing it again.
+    const before = entry.value;
+    const fields = keepEqual(before, value);
+    if (fields === undefined) row.reading = reading;
+    else if (this.#isRecount(kind, before, value, fields as (keyof K[N] & string)[])) {
+      const { id, uid } = entry;
+      staged.live.set(key, { id, uid, value, countersReadAt: reading.time });
+      row.reading = reading;
+    } else staged.set(key, value);
+  }
+
+  /** Stages a dumped object that is not the only one with its key, or that events are about. */
+  #stageOwn<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
+    const model = this.#kinds[kind];
+    const staged = this.#staged[kind];
     const known = staged.get(key);
     let free = key;
     if (known !== undefined && model.supersedes?.(known.value, value) === false) {
@@ -184,33 +215,23 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
       // The kernel has several that cannot be distinguished; each gets a row.
       for (let n = 2; staged.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
-    const row = staged.live.row(free);
-    const entry = row?.entry;
-    if (row === undefined || entry === undefined) {
-      this.#share(kind, value);
-      staged.set(free, value);
-      return;
-    }
-    // Most of a dump is already known. Sharing what is known saves comparing it again, and memory.
-    const before = entry.value;
-    const isSame = keepEqual(before, value);
-    const isOwn = staged.isOwn(free);
-    if (isSame && !isOwn) row.reading = reading;
-    else if (isOwn || !this.#isRecount(kind, before, value)) {
-      staged.set(free, isSame ? before : value);
-    } else {
-      const { id, uid } = entry;
-      staged.live.set(free, { id, uid, value, countersReadAt: reading.time });
-      row.reading = reading;
-    }
+    const before = staged.live.row(free)?.entry?.value;
+    const same = before !== undefined && keepEqual(before, value) === undefined;
+    if (before === undefined) this.#share(kind, value);
+    staged.set(free, same ? before : value);
   }
 
-  #isRecount<N extends ObjectName<K>>(kind: N, before: K[N], after: K[N]): boolean {
-    const { sameIncarnation, differences, assumed } = this.#kinds[kind];
+  #isRecount<N extends ObjectName<K>>(
+    kind: N,
+    before: K[N],
+    after: K[N],
+    fields: readonly (keyof K[N] & string)[],
+  ): boolean {
+    const { isCounter, sameIncarnation, assumed } = this.#kinds[kind];
     return (
+      fields.every((field) => isCounter?.(field, before, after)) &&
       !assumed?.(before) &&
-      (sameIncarnation?.(before, after) ?? true) &&
-      differences(before, after).length === 0
+      (sameIncarnation?.(before, after) ?? true)
     );
   }
 
@@ -256,17 +277,24 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   }
 }
 
-/** Gives a value all parts of the one before it that are equal. @returns whether all are */
-function keepEqual<Value extends object>(before: Value, value: Value): boolean {
-  let same = true;
-  let fields = 0;
+/**
+ * Gives a value all parts of the one before it that are equal.
+ *
+ * @returns the names of those that are not; undefined: there are none
+ */
+function keepEqual<Value extends object>(before: Value, value: Value): string[] | undefined {
+  let other: string[] | undefined;
+  let more = 0;
   for (const name in value) {
-    fields++;
     const [was, is] = [before[name], value[name]];
+    if (was !== undefined) more--;
     if (was === is) continue;
     if (equal(was, is)) value[name] = was;
-    else same = false;
+    else if (other === undefined) other = [name];
+    else other.push(name);
   }
-  if (same) for (const _ in before) fields--;
-  return same && fields === 0;
+  for (const name in before) if (before[name] !== undefined) more++;
+  if (more === 0) return other;
+  const absent = Object.keys(before).filter((name) => value[name as keyof Value] === undefined);
+  return [...(other ?? []), ...absent];
 }

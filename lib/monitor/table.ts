@@ -234,9 +234,11 @@ export function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
-  const names = Object.keys(left);
-  return (
-    names.length === Object.keys(right).length &&
-    names.every((name) => equal(left[name], right[name]))
-  );
+  let more = 0;
+  for (const name in left) {
+    if (!equal(left[name], right[name])) return false;
+    more++;
+  }
+  for (const _ in right) more--;
+  return more === 0;
 }

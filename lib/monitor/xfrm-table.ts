@@ -10,6 +10,8 @@ import {
   hasSpi,
   isIpcompHelper,
   isLarval,
+  isPolicyCounter,
+  isStateCounter,
   location,
   policyDifferences,
   policyId,
@@ -115,6 +117,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
         before.current.packets <= after.current.packets &&
         isLarval(before) === isLarval(after),
       differences: stateDifferences,
+      isCounter: isStateCounter,
       assumed: (state) => guessed.has(state),
       missing: (state, since) =>
         since.some((event) => moved(event, state)) ? 'migrated' : 'found-missing',
@@ -127,6 +130,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
       id: policyId,
       sameIncarnation: (before, after) => policyId(before) === policyId(after),
       differences: policyDifferences,
+      isCounter: isPolicyCounter,
     },
   },
   awaitsSilentRemoval: ({ state }) => hasLeftOver(state),
