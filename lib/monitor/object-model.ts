@@ -30,11 +30,6 @@ export interface ObjectKind<Value, Event> {
   differences(before: Value, after: Value): string[];
   /** Whether a field that differs is only a counter. Default: no. */
   isCounter?(field: keyof Value & string, before: Value, after: Value): boolean;
-  /**
-   * Whether a value of the live table is only assumed: then a dumped one with other counters waits
-   * for the comparison. Default: no.
-   */
-  assumed?(value: Value): boolean;
   /** Why an object was removed if no event says so. Default: `found-missing`. */
   missing?(value: Value, since: readonly Event[]): RemovalReason;
 }

@@ -6,10 +6,16 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { ObjectChange, ObjectName, ObjectTypes, TableChange } from './changes.ts';
+import type {
+  ObjectChange,
+  ObjectName,
+  ObjectTypes,
+  RemovalReason,
+  TableChange,
+} from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { StagingTables } from './staging-tables.ts';
-import { type Reading, uidOf } from './table.ts';
+import { type Reading, type TableEntry, uidOf } from './table.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
@@ -413,6 +419,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
         this.#live.remove(name, key, model.missing?.(known, this.#explaining) ?? 'found-missing');
       }
     }
+    if (staging.tables[name].isDoubted(key)) this.tables[name].doubt(key);
     staging.compared(name, key, { round: this.#rounds, time: this.#time });
     return true;
   }
@@ -431,6 +438,30 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       const staged = this.#phase !== 'idle' && this.#phase !== 'emptying';
       if (staged && this.#origin === 'kernel') this.#staging.keep(object, key);
     };
+    const removed = <N extends ObjectName<K>>(
+      object: N,
+      { id, uid, value: known, countersReadAt: readAt }: TableEntry<K[N]>,
+      reason: RemovalReason,
+      last?: K[N],
+    ) => {
+      const [origin, time] = [this.#origin, this.#time];
+      count('removed');
+      const value = last ?? known;
+      const countersReadAt = last ? time : readAt;
+      const change = {
+        kind: 'removed',
+        object,
+        id,
+        uid,
+        value,
+        countersReadAt,
+        origin,
+        time,
+        reason,
+      };
+      const asked = origin === 'kernel' && (reason === 'deleted' || reason === 'flushed');
+      tell(asked ? Object.assign(change, { portId: this.#portId }) : change);
+    };
     return {
       overlap: false,
       tables: this.tables,
@@ -443,6 +474,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
           // An update event repeats the previous counters.
           const countersReadAt = origin === 'resync' ? time : known.countersReadAt;
           const { id, uid, value: before } = known;
+          if (before === value && countersReadAt === known.countersReadAt) return;
           table.set(key, { id, uid, value, countersReadAt });
           if (before === value) return;
           const fields = this.#model.kinds[object].differences(before, value);
@@ -462,35 +494,21 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
           });
           return;
         }
-        if (known !== undefined) this.#live.remove(object, key, 'replaced');
+        if (known !== undefined) {
+          table.clear(key);
+          removed(object, known, 'replaced');
+        }
         const { id, uid, countersReadAt } = this.#named(object, value, key);
         table.set(key, { id, uid, value, countersReadAt });
         count('added');
         tell({ kind: 'added', object, id, uid, value, countersReadAt, origin, time });
       },
       remove: (object, key, reason, last) => {
-        const [origin, time] = [this.#origin, this.#time];
         const known = this.tables[object].get(key);
         if (known === undefined) return;
         keep(object, key);
         this.tables[object].delete(key);
-        count('removed');
-        const { id, uid } = known;
-        const value = last ?? known.value;
-        const countersReadAt = last ? time : known.countersReadAt;
-        const change = {
-          kind: 'removed',
-          object,
-          id,
-          uid,
-          value,
-          countersReadAt,
-          origin,
-          time,
-          reason,
-        };
-        const asked = origin === 'kernel' && (reason === 'deleted' || reason === 'flushed');
-        tell(asked ? Object.assign(change, { portId: this.#portId }) : change);
+        removed(object, known, reason, last);
       },
       expiring: (object, key, value) => {
         const [origin, time] = [this.#origin, this.#time];

@@ -72,6 +72,15 @@ class StagedTable<Value> implements Lookup<Value> {
     return this.live.isUnused(index) && this.changed.isUnused(index);
   }
 
+  /** Only rows that an event has just set are doubted. */
+  doubt(key: string): void {
+    this.changed.doubt(key);
+  }
+
+  isDoubted(key: string): boolean {
+    return (this.changed.row(key) ? this.changed : this.live).isDoubted(key);
+  }
+
   set(key: string, value: Value): void {
     this.gone.delete(key);
     this.changed.set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
@@ -86,8 +95,12 @@ class StagedTable<Value> implements Lookup<Value> {
   keep(key: string): void {
     if (this.isOwn(key)) return;
     const entry = this.#unchanged(key);
-    if (entry) this.set(key, entry.value);
-    else this.gone.add(key);
+    if (entry === undefined) {
+      this.gone.add(key);
+      return;
+    }
+    this.set(key, entry.value);
+    if (this.live.isDoubted(key)) this.doubt(key);
   }
 
   /** The live table now has the row as it is here. */
@@ -197,7 +210,10 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     const before = entry.value;
     const fields = keepEqual(before, value);
     if (fields === undefined) row.reading = reading;
-    else if (this.#isRecount(kind, before, value, fields as (keyof K[N] & string)[])) {
+    else if (
+      !staged.live.isDoubted(key) &&
+      this.#isRecount(kind, before, value, fields as (keyof K[N] & string)[])
+    ) {
       const { id, uid } = entry;
       staged.live.set(key, { id, uid, value, countersReadAt: reading.time });
       row.reading = reading;
@@ -227,10 +243,9 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     after: K[N],
     fields: readonly (keyof K[N] & string)[],
   ): boolean {
-    const { isCounter, sameIncarnation, assumed } = this.#kinds[kind];
+    const { isCounter, sameIncarnation } = this.#kinds[kind];
     return (
       fields.every((field) => isCounter?.(field, before, after)) &&
-      !assumed?.(before) &&
       (sameIncarnation?.(before, after) ?? true)
     );
   }

@@ -21,7 +21,7 @@ export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastI
 export const idOf = (uid: string): string => uid.slice(0, uid.lastIndexOf(' #'));
 
 /** Computes a value's term in an index; undefined leaves it out. */
-export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
+export type Indexer<Value, Term = unknown> = (value: Value, key: string) => Term | undefined;
 export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
 
 /**
@@ -32,6 +32,8 @@ export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
  */
 export interface Row<Value> {
   entry: TableEntry<Value> | undefined;
+  /** The value that may be another object's, if it is still the entry's. */
+  doubted: Value | undefined;
   /** Where a dump last had the value of the entry; undefined if the entry was set since. */
   reading: Reading | undefined;
 }
@@ -55,11 +57,16 @@ export interface Lookup<Value> {
   findRows(index: string, text: string): [string, TableEntry<Value>][];
   /** Whether no entry has a text in an index; false if that is not certain. */
   isUnused(index: string): boolean;
+  /** Notes that an event was assumed to concern the object there; until that is replaced. */
+  doubt(key: string): void;
+  isDoubted(key: string): boolean;
 }
 
 /** Entries by key. Indexes that are never used cost nothing. */
 export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
+  /** How many rows have no entry. */
+  #cleared = 0;
   readonly #indexers: Indexers<Value>;
   /** Each is built on first use. */
   #indexes = new Map<Indexer<Value>, Index>();
@@ -69,7 +76,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 
   get size(): number {
-    return this.#rows.size;
+    return this.#rows.size - this.#cleared;
   }
 
   get(key: string): TableEntry<Value> | undefined {
@@ -109,6 +116,11 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     return this.findRows(index, text).map(([, entry]) => entry);
   }
 
+  /** Whether an entry has a text in an index. */
+  has(index: string, text: string): boolean {
+    return this.#index(this.#indexer(index)).has(text);
+  }
+
   findRows(index: string, text: string): [string, TableEntry<Value>][] {
     return this.#rowsBy(this.#indexer(index), text);
   }
@@ -145,26 +157,43 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     const row = this.#rows.get(key);
     const before = row?.entry;
     if (row) {
+      if (before === undefined) this.#cleared--;
       row.entry = entry;
       row.reading = undefined;
-    } else this.#rows.set(key, { entry, reading: undefined });
+    } else this.#rows.set(key, { entry, doubted: undefined, reading: undefined });
     if (before?.value === entry.value) return;
     for (const [indexer, index] of this.#indexes) {
-      const term = indexer(entry.value);
-      const old = before && indexer(before.value);
+      const term = indexer(entry.value, key);
+      const old = before && indexer(before.value, key);
       if (Object.is(old, term)) continue;
       leave(index, old, key);
       enter(index, term, key);
     }
   }
 
+  doubt(key: string): void {
+    const row = this.#rows.get(key);
+    if (row) row.doubted = row.entry?.value;
+  }
+
+  isDoubted(key: string): boolean {
+    const row = this.#rows.get(key);
+    return row?.entry !== undefined && row.doubted === row.entry.value;
+  }
+
   delete(key: string): void {
+    this.clear(key);
+    if (this.#rows.delete(key)) this.#cleared--;
+  }
+
+  /** Removes an entry that another with its key follows at once: its row stays. */
+  clear(key: string): void {
     const row = this.#rows.get(key);
     if (row?.entry === undefined) return;
     const { value } = row.entry;
     row.entry = undefined;
-    this.#rows.delete(key);
-    for (const [indexer, index] of this.#indexes) leave(index, indexer(value), key);
+    this.#cleared++;
+    for (const [indexer, index] of this.#indexes) leave(index, indexer(value, key), key);
   }
 
   /**
@@ -188,7 +217,9 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     let index = this.#indexes.get(indexer);
     if (index === undefined) {
       index = new Map();
-      for (const [key, { entry }] of this.#rows) if (entry) enter(index, indexer(entry.value), key);
+      for (const [key, { entry }] of this.#rows) {
+        if (entry) enter(index, indexer(entry.value, key), key);
+      }
       this.#indexes.set(indexer, index);
     }
     return index;

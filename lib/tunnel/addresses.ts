@@ -163,14 +163,12 @@ export class LocalAddresses {
 
   /** Whether an address is this host's, or was since watching began. */
   isLocal = (address: string): boolean =>
-    this.#tables.address.find('address', address).length > 0 || this.#gone.has(address);
+    this.#tables.address.has('address', address) || this.#gone.has(address);
 
   /** Reports an address that cannot be used, whether or not it could before. */
   lost = (address: string): LostAddress | undefined =>
     this.#noted(address) ??
-    (this.#tables.address.find('address', address).length > 0
-      ? undefined
-      : { address, link: undefined });
+    (this.#tables.address.has('address', address) ? undefined : { address, link: undefined });
 
   #noted(address: string): LostAddress | undefined {
     return this.#down.get(address) ?? this.#gone.get(address);

@@ -9,7 +9,7 @@ import { AF_INET, AF_INET6, writeAddress } from '../wire/address.ts';
 import { contains, mirrored } from '../xfrm/matching.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { MultiMap } from './few.ts';
+import { MultiMap, NONE } from './few.ts';
 import type { Policy } from './tunnel-contents.ts';
 
 /** At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c, xfrm_gen_index). */
@@ -33,6 +33,8 @@ interface Shape {
   readonly from: number;
   readonly to: number;
   readonly mask: number;
+  /** By the beginnings of their addresses, the bits of their mark, and their interface ID. */
+  readonly policies: MultiMap<string, Policy>;
   count: number;
   /** How many of them have an interface ID. */
   ids: number;
@@ -43,7 +45,6 @@ const isDir = (dir: XfrmPolicy['dir']): dir is Dir =>
   dir === 'in' || dir === 'out' || dir === 'fwd';
 
 export class PolicyIndex {
-  readonly #policies = new MultiMap<string, Policy>();
   readonly #shapes = {
     in: new Map<string, Shape>(),
     out: new Map<string, Shape>(),
@@ -51,36 +52,49 @@ export class PolicyIndex {
   };
 
   get isEmpty(): boolean {
-    return this.#policies.size === 0;
+    const { in: inbound, out, fwd } = this.#shapes;
+    return inbound.size + out.size + fwd.size === 0;
   }
 
   add(policy: Policy): void {
     const { value } = policy.entry;
     if (!isDir(value.dir)) return;
-    const shapes = this.#shapes[value.dir];
-    const own = shapeOf(value);
-    const shape = shapes.get(own.text) ?? own;
+    const shape = this.#shapeFor(value, this.#shapes[value.dir]);
     shape.count++;
     if (value.ifId) shape.ids++;
-    shapes.set(shape.text, shape);
-    const key = keyOf(value.dir, value.selector, value, shape);
-    this.#policies.add(key, policy);
+    shape.policies.add(flat(keyOf(value.selector, value, shape)), policy);
+  }
+
+  #shapeFor(value: Shaped, shapes: Map<string, Shape>): Shape {
+    const { prefixlenS, prefixlenD } = value.selector;
+    const mask = value.mark?.mask ?? 0;
+    // Without its text, if there is only one.
+    if (shapes.size === 1) {
+      for (const one of shapes.values()) {
+        if (one.from === prefixlenS && one.to === prefixlenD && one.mask === mask) return one;
+      }
+    }
+    const text = shapeText(value);
+    let shape = shapes.get(text);
+    if (shape === undefined) {
+      shape = shapeOf(value, text);
+      shapes.set(text, shape);
+    }
+    return shape;
   }
 
   delete(policy: Policy): void {
     const { value } = policy.entry;
     if (!isDir(value.dir)) return;
     const shapes = this.#shapes[value.dir];
-    const shape = shapes.get(shapeOf(value).text);
+    const shape = shapes.get(shapeText(value));
     if (shape === undefined) return;
-    const key = keyOf(value.dir, value.selector, value, shape);
-    if (!this.#policies.delete(key, policy)) return;
+    if (!shape.policies.delete(keyOf(value.selector, value, shape), policy)) return;
     if (value.ifId) shape.ids--;
     if (--shape.count === 0) shapes.delete(shape.text);
   }
 
   clear(): void {
-    this.#policies.clear();
     for (const shapes of Object.values(this.#shapes)) shapes.clear();
   }
 
@@ -93,6 +107,22 @@ export class PolicyIndex {
     return found.length < 2
       ? found
       : found.sort((a, b) => precedence(a.entry.value, b.entry.value));
+  }
+
+  /** The first of {@link enclosing}. */
+  first(dir: Dir, packets: XfrmSelector, label: Label): Policy | undefined {
+    const mask = label.mark?.mask ?? 0;
+    let best: Policy | undefined;
+    for (const shape of this.#shapes[dir].values()) {
+      if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
+      if ((shape.mask & ~mask) !== 0) continue;
+      for (const policy of shape.policies.get(keyOf(packets, label, shape))) {
+        const { value } = policy.entry;
+        if (best && precedence(best.entry.value, value) <= 0) continue;
+        if (contains(value.selector, packets)) best = policy;
+      }
+    }
+    return best;
   }
 
   /**
@@ -118,7 +148,7 @@ export class PolicyIndex {
     for (const shape of this.#shapes[dir].values()) {
       if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
       if ((shape.mask & ~mask) !== 0) continue;
-      for (const policy of this.#policies.get(keyOf(dir, packets, label, shape))) {
+      for (const policy of shape.policies.get(keyOf(packets, label, shape))) {
         if (contains(policy.entry.value.selector, packets)) yield policy;
       }
     }
@@ -126,8 +156,8 @@ export class PolicyIndex {
 
   /** The policies of a direction with the same prefixes, mark and interface ID. */
   alike(dir: Dir, selector: XfrmSelector, label: Label): Iterable<Policy> {
-    const shape = shapeOf({ selector, ...label });
-    return this.#policies.get(keyOf(dir, selector, label, shape));
+    const shape = this.#shapes[dir].get(shapeText({ selector, ...label }));
+    return shape?.policies.get(keyOf(selector, label, shape)) ?? NONE;
   }
 }
 
@@ -139,17 +169,22 @@ export function leaving({ dir, selector }: XfrmPolicy): XfrmSelector[] {
   return dir === 'in' ? [mirrored(selector)] : [selector, mirrored(selector)];
 }
 
-function shapeOf({ selector, mark }: Label & Pick<XfrmPolicy, 'selector'>): Shape {
+type Shaped = Label & Pick<XfrmPolicy, 'selector'>;
+
+function shapeText({ selector: { prefixlenS: from, prefixlenD: to }, mark }: Shaped): string {
+  return mark?.mask ? `${from} ${to} ${mark.mask}` : `${from} ${to}`;
+}
+
+function shapeOf({ selector, mark }: Shaped, text: string): Shape {
   const { prefixlenS: from, prefixlenD: to } = selector;
-  const mask = mark?.mask ?? 0;
-  return { text: `${from} ${to} ${mask}`, from, to, mask, count: 0, ids: 0 };
+  const policies = new MultiMap<string, Policy>();
+  return { text, from, to, mask: mark?.mask ?? 0, policies, count: 0, ids: 0 };
 }
 
 /** The key under which a policy of some shape is that matches these packets. */
-function keyOf(dir: Dir, packets: XfrmSelector, { mark, ifId }: Label, shape: Shape): string {
-  const { from, to, mask } = shape;
-  const [s, d] = [prefix(packets.saddr, from), prefix(packets.daddr, to)];
-  return flat(`${dir} ${s}/${from} ${d}/${to} ${(mark?.value ?? 0) & mask}/${mask} ${ifId ?? 0}`);
+function keyOf(packets: XfrmSelector, { mark, ifId }: Label, { from, to, mask }: Shape): string {
+  const ends = `${prefix(packets.saddr, from)} ${prefix(packets.daddr, to)}`;
+  return mask === 0 && !ifId ? ends : `${ends} ${(mark?.value ?? 0) & mask} ${ifId ?? 0}`;
 }
 
 const BYTES = new Uint8Array(16);

@@ -104,7 +104,7 @@ export const ALL_CLEAR: PerDirection<Obstacle> = { out: CLEAR, in: CLEAR };
 
 /** A host's policies, as a packet meets them. */
 export interface HostPolicies {
-  readonly index: Pick<PolicyIndex, 'enclosing'>;
+  readonly index: Pick<PolicyIndex, 'enclosing' | 'first'>;
   /** What becomes of packets that match no policy. */
   readonly defaults: PolicyDefaults;
   /** Whether an address is this host's. */
@@ -252,7 +252,7 @@ const dirOf = ({ dir }: XfrmPolicy): XfrmPolicy['dir'] => (dir === 3 ? 'in' : di
  * Which of them answers to a policy's packets meet: depends on whether they are for this host's
  * address. Answers to a network may meet both; transport mode is for this host.
  */
-function waysOf(
+export function waysOf(
   { selector: { saddr, prefixlenS, family } }: XfrmPolicy,
   demands: readonly TemplateDemand[],
   isLocal: (address: string) => boolean,
@@ -270,6 +270,10 @@ export function labelsIn(policies: Iterable<Policy>, sas: Iterable<XfrmState>): 
   for (const sa of sas) note(labelAfter(sa));
   return [...labels.values()];
 }
+
+/** Whether a policy takes packets before another does. */
+export const precedes = (one: Policy, other: Policy): boolean =>
+  precedence(one.entry.value, other.entry.value) < 0;
 
 /** What a policy does to packets that it takes from those of a tunnel. */
 const catchOf = ({ entry, demands }: Policy): Caught =>

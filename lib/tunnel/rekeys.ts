@@ -32,7 +32,8 @@ export function detectRekeys(
   record: TunnelRecord,
   group: SaGroup,
   part: GroupPart | undefined,
-): SaReplacement[] {
+): readonly SaReplacement[] {
+  if (part && areSettled(record, group, part)) return NONE;
   const sas = part?.contents.sas ?? NO_CONTENTS.sas;
   const local = record.orientation?.local ?? '';
   const went = new Set<RemovedSa>(record.missed?.values());
@@ -83,6 +84,22 @@ export function detectRekeys(
   return replacements;
 }
 
+/** Whether nothing was added, removed or requested since it was last looked at. */
+function areSettled(record: TunnelRecord, group: SaGroup, part: GroupPart): boolean {
+  const { sas, larval } = part.contents;
+  if (group.gone.length + group.acquired.length + (record.missed?.size ?? 0) > 0) return false;
+  const isKnown = (sa: Sa) => sa.record === record;
+  return sas.out.every(isKnown) && sas.in.every(isKnown) && larval.every(isKnown);
+}
+
+/** Enters a tunnel that was found when the monitor opened: nothing of it replaced anything. */
+export function enterFound(record: TunnelRecord, { contents: { sas, larval } }: GroupPart): void {
+  for (const sa of sas.out) sa.record = record;
+  for (const sa of sas.in) sa.record = record;
+  for (const sa of larval) sa.record = record;
+  record.hadSas = sas.out.length + sas.in.length > 0;
+}
+
 const stateOf = ({ sa, gone }: SaLink): XfrmState => gone?.last ?? sa.entry.value;
 
 /**
@@ -127,9 +144,10 @@ export function restUntil(
   { rekeying }: TunnelRecord,
   { settle, acquiring }: Pick<TunnelThresholds, 'settle' | 'acquiring'>,
 ): number {
+  if (rekeying.length === 0) return Number.POSITIVE_INFINITY;
   const came = rekeying.map(({ at }) => at);
   if (slotsOf(rekeying, 'out') !== slotsOf(rekeying, 'in')) return Math.min(...came) + acquiring;
-  return came.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...came) + settle;
+  return Math.max(...came) + settle;
 }
 
 /**

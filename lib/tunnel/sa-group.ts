@@ -19,7 +19,7 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { each, type Few, including, kept, NONE } from './few.ts';
+import { each, type Few, including, kept, NONE, sizeOf } from './few.ts';
 import type { Label } from './policy-index.ts';
 import { acceptsIn, type HostPolicies, obstaclesOf } from './policy-match.ts';
 import type { TrafficDirection } from './tunnel.ts';
@@ -52,10 +52,13 @@ export interface PendingAcquire extends SaNeed {
 /** The removal of a policy, and who claims to have requested it, if that was reported. */
 export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
-export const groupKey = (pair: Pair, reqid: number): string => flat(`${pairKey(pair)} ${reqid}`);
+export const groupKey = (pair: Pair, reqid: number): string =>
+  flat(`${pair[0]} ${pair[1]} ${reqid}`);
 
 export class SaGroup {
   readonly pair: Pair;
+  /** The text of its pair. */
+  readonly ends: string;
   readonly reqid: number;
   sas: Few<Sa>;
   policies: Few<Policy>;
@@ -75,6 +78,7 @@ export class SaGroup {
 
   constructor(pair: Pair, reqid: number) {
     this.pair = pair;
+    this.ends = pairKey(pair);
     this.reqid = reqid;
   }
 
@@ -111,7 +115,7 @@ export class SaGroup {
 
   /** Whether an SA belongs here. */
   isFor({ saddr, daddr, reqid }: XfrmState): boolean {
-    return reqid === this.reqid && pairKey(pairOf(saddr, daddr)) === pairKey(this.pair);
+    return reqid === this.reqid && pairKey(pairOf(saddr, daddr)) === this.ends;
   }
 
   get isEmpty(): boolean {
@@ -132,7 +136,7 @@ export interface Labels {
 
 export const NO_LABELS: Labels = { marks: NONE, ifIds: NONE };
 /** Of members that have neither, as most have. */
-const UNLABELLED: Labels = { marks: [undefined], ifIds: [undefined] };
+export const UNLABELLED: Labels = { marks: [undefined], ifIds: [undefined] };
 
 /** The members of one tunnel. */
 export interface GroupPart {
@@ -356,11 +360,12 @@ export function byAge(a: Sa, b: Sa): number {
  */
 export function matchRecords(
   parts: readonly GroupPart[],
-  known: Iterable<TunnelRecord>,
+  known: Few<TunnelRecord>,
 ): (TunnelRecord | undefined)[] {
+  if (sizeOf(known) === 0) return parts.map(() => undefined);
   const pairs: { part: number; record: TunnelRecord; shared: number }[] = [];
   const members = parts.map((part) => new Set(part.members));
-  for (const record of known) {
+  for (const record of each(known)) {
     parts.forEach(({ labels }, part) => {
       const shared = record.members.filter((uid) => members[part]?.has(uid)).length;
       if (shared > 0 || fitsLabels(record, labels)) pairs.push({ part, record, shared });

@@ -18,6 +18,7 @@ import {
   type TemplateDemand,
 } from './endpoints.ts';
 import { each, excluding, has, including, MultiMap, NONE, sizeOf } from './few.ts';
+import { ordinaryPart } from './ordinary.ts';
 import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, labelsIn } from './policy-match.ts';
 import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
@@ -65,7 +66,17 @@ export class SaGroups {
   readonly #groupsBy = new MultiMap<GroupsKey, SaGroup>();
   readonly #bySpi = new MultiMap<number, Sa>();
 
+  /** The one that was last asked for. */
+  #last: SaGroup | undefined;
   #order = 0;
+  /** Until then everything is still to be evaluated, and nothing has to be marked for it. */
+  #isOpening = true;
+
+  /** Marks all groups for evaluation, and from then on those that a change affects. */
+  opened(): void {
+    this.#isOpening = false;
+    for (const group of this.groups) this.dirty.add(group);
+  }
 
   get groups(): Iterable<SaGroup> {
     return this.#groups.values();
@@ -96,8 +107,8 @@ export class SaGroups {
   }
 
   /** Policies that may match a group's SAs, in addition to its own. */
-  #coversOf({ pair, policies }: SaGroup, reqids: Iterable<number>): Policy[] {
-    const covers = new Set(this.#covers.get(pairKey(pair)));
+  #coversOf({ ends, policies }: SaGroup, reqids: Iterable<number>): Policy[] {
+    const covers = new Set(this.#covers.get(ends));
     for (const reqid of [...reqids, 0]) {
       for (const policy of this.#covers.get(reqid)) covers.add(policy);
     }
@@ -120,7 +131,7 @@ export class SaGroups {
     return {
       reqids,
       alone: {
-        ends: isAlone(pairKey(group.pair)),
+        ends: isAlone(group.ends),
         reqids: [...reqids].every(isAlone),
       },
       covers,
@@ -132,6 +143,33 @@ export class SaGroups {
     };
   }
 
+  /**
+   * What {@link linked} and {@link surroundings} find for a group that nothing else concerns, if it
+   * is an ordinary tunnel (ordinary.ts).
+   */
+  ordinary(group: SaGroup, isLocal: (address: string) => boolean) {
+    const { ends, pair, reqid } = group;
+    const [a, b] = pair;
+    if (group.linked.length > 1 || this.#forAll.size > 0 || sizeOf(this.#groupsBy.get(ends)) > 1)
+      return undefined;
+    const others = [
+      [this.#covers, ends],
+      [this.#covers, reqid],
+      [this.#covers, 0],
+      [this.#shared, a],
+      [this.#shared, b],
+      [this.#fromAny, a],
+      [this.#fromAny, b],
+    ] as const;
+    for (const [all, key] of others) {
+      if (all.size > 0 && sizeOf(all.get(key as never)) > 0) return undefined;
+    }
+    const host = { index: this.#index, defaults: this.#defaults, isLocal };
+    const found = ordinaryPart(group, host);
+    if (found && group.labels.length > 0) this.#label(group, NONE);
+    return found;
+  }
+
   /** Whether no other groups with a key have SAs or policies. */
   #isAlone(key: GroupsKey, groups: readonly SaGroup[]): boolean {
     const all = this.#groupsBy.get(key);
@@ -141,8 +179,9 @@ export class SaGroups {
   }
 
   /** Marks for evaluation the groups that are alone only without this one. */
-  #joins({ pair, reqid }: SaGroup): void {
-    for (const key of [pairKey(pair), reqid]) {
+  #joins({ ends, reqid }: SaGroup): void {
+    if (this.#isOpening) return;
+    for (const key of [ends, reqid]) {
       const all = this.#groupsBy.get(key);
       if (sizeOf(all) > FEW + 1) continue;
       for (const one of all) this.dirty.add(one);
@@ -159,6 +198,7 @@ export class SaGroups {
 
   /** Marks for evaluation the groups whose packets, or the answers to them, a policy takes. */
   #taken(policy: Policy): void {
+    if (this.#isOpening) return;
     const { value } = policy.entry;
     const packets = leaving(value);
     for (const some of packets) {
@@ -259,12 +299,13 @@ export class SaGroups {
         [local, 0],
         [remote, 1],
       ] as const) {
-        const before = this.#roleOf(address);
-        const counts = this.#roles.get(address) ?? [0, 0];
+        const before = this.#isOpening ? undefined : this.#roleOf(address);
+        const known = this.#roles.get(address);
+        const counts = known ?? [0, 0];
         counts[role] += by;
-        if (counts[0] + counts[1] > 0) this.#roles.set(address, counts);
-        else this.#roles.delete(address);
-        if (this.#roleOf(address) === before) continue;
+        if (known === undefined) this.#roles.set(address, counts);
+        else if (counts[0] + counts[1] === 0) this.#roles.delete(address);
+        if (this.#isOpening || this.#roleOf(address) === before) continue;
         for (const group of this.groupsByAddress(address)) this.dirty.add(group);
       }
     }
@@ -272,7 +313,8 @@ export class SaGroups {
 
   /** Requests may have become leftovers, or stopped being that. */
   #asked(dir: XfrmPolicy['dir']): void {
-    if (dir === 'out') for (const { group } of this.#larval) this.dirty.add(group);
+    if (dir === 'out' && !this.#isOpening)
+      for (const { group } of this.#larval) this.dirty.add(group);
   }
 
   /**
@@ -289,7 +331,7 @@ export class SaGroups {
   }
 
   *#neighbours(group: SaGroup): Generator<SaGroup> {
-    const key = pairKey(group.pair);
+    const key = group.ends;
     const [a, b] = group.pair;
     for (const { demands } of this.#policiesOf(group)) {
       for (const demand of demands) {
@@ -335,10 +377,10 @@ export class SaGroups {
   }
 
   /** The policies that send packets through a group's SAs. */
-  #sendersOf({ policies, pair, reqid }: SaGroup): Policy[] {
+  #sendersOf({ policies, ends, reqid }: SaGroup): Policy[] {
     const all = [...each(policies)];
     if (this.#covers.size > 0) {
-      all.push(...this.#covers.get(pairKey(pair)), ...this.#covers.get(reqid));
+      all.push(...this.#covers.get(ends), ...this.#covers.get(reqid));
     }
     return all.filter(({ entry }) => entry.value.dir === 'out');
   }
@@ -365,16 +407,22 @@ export class SaGroups {
   }
 
   group(pair: Pair, reqid: number): SaGroup {
+    // The SAs and policies of a tunnel are listed one after the other.
+    const last = this.#last;
+    if (last?.reqid === reqid && last.pair[0] === pair[0] && last.pair[1] === pair[1]) return last;
     const key = groupKey(pair, reqid);
-    const known = this.#groups.get(key);
-    if (known) return known;
-    const group = new SaGroup(pair, reqid);
-    this.#groups.set(key, group);
-    for (const one of keysOf(group)) this.#groupsBy.add(one, group);
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = new SaGroup(pair, reqid);
+      this.#groups.set(key, group);
+      for (const one of keysOf(group)) this.#groupsBy.add(one, group);
+    }
+    this.#last = group;
     return group;
   }
 
   drop(group: SaGroup): void {
+    if (this.#last === group) this.#last = undefined;
     this.#groups.delete(groupKey(group.pair, group.reqid));
     this.#label(group, NONE);
     for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
@@ -390,6 +438,10 @@ export class SaGroups {
     this.sas.set(sa.uid, sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
     if (sa.isLarval) this.#larval.add(sa);
+    if (this.#isOpening) {
+      this.#bySpi.add(spi, sa);
+      return;
+    }
     this.#share(sa);
     this.#spiChanges(sa, () => this.#bySpi.add(spi, sa));
     this.dirty.add(group);
@@ -456,7 +508,7 @@ export class SaGroups {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
         if (isVacant(group)) this.#joins(group);
         group.policies = including(group.policies, policy);
-        this.dirty.add(group);
+        if (!this.#isOpening) this.dirty.add(group);
       } else {
         this.#covers.add(coverKey(demand), policy);
         if (isFromAny(demand)) this.#fromAny.add(demand.to, policy);
@@ -507,6 +559,7 @@ export class SaGroups {
 
   /** Marks for evaluation the groups that a policy covers: all, if it is for any peer and reqid. */
   #cover(demands: Policy['demands']): void {
+    if (this.#isOpening) return;
     for (const demand of demands) {
       if (makesTunnel(demand)) continue;
       const all = isOpen(demand) && (demand.reqid === 0 || isForAll(demand));
@@ -530,7 +583,7 @@ const isVacant = ({ sas, policies }: SaGroup): boolean =>
   sas === undefined && policies === undefined;
 /** A pair, an endpoint, or a reqid. */
 type GroupsKey = string | number;
-const keysOf = ({ pair, reqid }: SaGroup) => [pairKey(pair), ...pair, reqid];
+const keysOf = ({ ends, pair, reqid }: SaGroup) => [ends, ...pair, reqid];
 
 /**
  * Whether the kernel chooses the source of packets to an endpoint (xfrm_policy.c,

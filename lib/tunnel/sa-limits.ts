@@ -6,19 +6,31 @@ import type { TrafficDirection, TunnelExpiry, TunnelTraffic } from './tunnel.ts'
 /** Limits of this many seconds, 30,000 years, count as none. */
 export const ENDLESS = 1_000_000_000_000;
 
-/** The earlier of the limits since the SA was added and since its first use, in wall-clock ms. */
-function limitAt({ current, lifetime }: XfrmState, kind: 'soft' | 'hard') {
-  const limit = (from: number | undefined, seconds: number) =>
-    !from || seconds >= ENDLESS ? undefined : { at: from + seconds * 1000, after: seconds * 1000 };
-  const added = limit(current.addedAt, lifetime[`${kind}AddSeconds` as const]);
-  const used = limit(current.firstUsedAt, lifetime[`${kind}UseSeconds` as const]);
-  return added && used ? (added.at < used.at ? added : used) : (added ?? used);
+/** The earlier of the limits since an SA was added and since its first use, in wall-clock ms. */
+function earlier(
+  { addedAt, firstUsedAt }: XfrmState['current'],
+  addSeconds: number,
+  useSeconds: number,
+): number | undefined {
+  const isAdded = addedAt !== 0 && addSeconds < ENDLESS;
+  const isUsed = Boolean(firstUsedAt) && useSeconds < ENDLESS;
+  const added = addedAt + addSeconds * 1000;
+  const used = (firstUsedAt ?? 0) + useSeconds * 1000;
+  if (isAdded && isUsed) return Math.min(added, used);
+  return isAdded ? added : isUsed ? used : undefined;
 }
+
+/** When a soft time limit is reached. */
+export const softLimitAt = ({ current, lifetime }: XfrmState): number | undefined =>
+  earlier(current, lifetime.softAddSeconds, lifetime.softUseSeconds);
+
+const hardLimitAt = ({ current, lifetime }: XfrmState): number | undefined =>
+  earlier(current, lifetime.hardAddSeconds, lifetime.hardUseSeconds);
 
 /** The time limits. */
 export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
-  softAt: state && limitAt(state, 'soft')?.at,
-  hardAt: state && limitAt(state, 'hard')?.at,
+  softAt: state && softLimitAt(state),
+  hardAt: state && hardLimitAt(state),
 });
 
 /**
@@ -26,8 +38,12 @@ export const expiryOf = (state: XfrmState | undefined): TunnelExpiry => ({
  * that short lifetimes are not near their end from the start.
  */
 export function nearHardAt(state: XfrmState, margin: number): number | undefined {
-  const limit = limitAt(state, 'hard');
-  return limit && limit.at - Math.min(margin, limit.after / 10);
+  const at = hardLimitAt(state);
+  if (at === undefined) return undefined;
+  const { firstUsedAt } = state.current;
+  const { hardAddSeconds, hardUseSeconds } = state.lifetime;
+  const isUse = firstUsedAt && at === firstUsedAt + hardUseSeconds * 1000;
+  return at - Math.min(margin, (isUse ? hardUseSeconds : hardAddSeconds) * 100);
 }
 
 /** Whether a soft limit of bytes or packets is reached, as far as the counters are known. */
@@ -83,8 +99,9 @@ export function withTraffic(
   // Older kernels report only the first use (XFRMA_LASTUSED: not in 6.1).
   const used = state.lastUsedAt || (current.firstUsedAt ?? 0);
   return {
-    bytes: bytes + current.bytes,
-    packets: packets + current.packets,
+    // A sum is another object, even of 0.
+    bytes: bytes === 0n ? current.bytes : bytes + current.bytes,
+    packets: packets === 0n ? current.packets : packets + current.packets,
     lastUsedAt: Math.max(lastUsedAt, used) || undefined,
   };
 }

@@ -31,7 +31,7 @@ export interface Observation {
   /** What keeps packets from passing through them. */
   readonly obstacles: PerDirection<Obstacle>;
   /** When the last SA of a direction was removed without a successor, monotonic. */
-  readonly goneAt?: PerDirection<number | undefined>;
+  readonly goneAt?: PerDirection<number | undefined> | undefined;
   /** When the oldest larval SA was added, monotonic; undefined if there is none. */
   readonly larvalAt: number | undefined;
   /** Number of policies that send or accept its packets. */
@@ -175,21 +175,20 @@ function condition(
   if (unreachable !== undefined) return missing('down', unreachable);
   if (sas.out.length + sas.in.length === 0) return withoutSas(seen, clock, limits);
   if (!sends) return missing('orphan', 'SAs, but no outbound policy uses them');
-  const lacking = DIRECTIONS.flatMap(
-    (one) => missingIn(sas[one], obstacles[one], words[one]) ?? [],
-  );
-  if (lacking.length > 0) {
-    return missing(lacking.length === 1 ? 'one-way' : 'blocked', lacking.join(', '));
+  const lacksOut = missingIn(sas.out, obstacles.out, words.out);
+  const lacksIn = missingIn(sas.in, obstacles.in, words.in);
+  if (lacksOut !== undefined && lacksIn !== undefined) {
+    return missing('blocked', `${lacksOut}, ${lacksIn}`);
   }
+  if (lacksOut !== undefined) return missing('one-way', lacksOut);
+  if (lacksIn !== undefined) return missing('one-way', lacksIn);
   const { unanswered, outAt = 0, used } = heard;
   if (limits.stalled > 0 && unanswered !== undefined && outAt - unanswered >= limits.stalled) {
     if (limits.idle === 0 || !clock.counted(outAt + limits.idle)) {
       return { state: 'one-way', reason: `outbound traffic, but no ${words.in} packets` };
     }
   }
-  const newest = DIRECTIONS.flatMap((direction) =>
-    [...bySlot(sas[direction]).values()].map((slot) => ({ slot, word: words[direction] })),
-  );
+  const newest = [...inSlots(sas.out, words.out), ...inSlots(sas.in, words.in)];
   for (const { slot, word } of newest) {
     const { spi, softAt = Infinity, hardAt = Infinity } = slot.at(-1) as ObservedSa;
     const [hard, late] = [clock.ofWall(hardAt), clock.ofWall(softAt + limits.successor)];
@@ -215,6 +214,12 @@ function condition(
     }
   }
   return { state: 'up', reason: 'SAs in both directions', from: began.monotonic };
+}
+
+/** The SAs of a direction, slot by slot. */
+function inSlots(sas: readonly ObservedSa[], word: string) {
+  if (sas.length === 1) return [{ slot: sas, word }];
+  return Array.from(bySlot(sas).values(), (slot) => ({ slot, word }));
 }
 
 /** The condition without SAs with keys. */

@@ -6,7 +6,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { TemplateDemand } from './endpoints.ts';
-import { kept, NONE } from './few.ts';
+import { each, kept, NONE } from './few.ts';
 import { ALL_CLEAR, type Obstacle } from './policy-match.ts';
 import type { SaGroup } from './sa-group.ts';
 import { isSoftSpent, slotOf } from './sa-limits.ts';
@@ -40,7 +40,10 @@ export class Sa {
     this.entry = entry;
     this.came = came.monotonic;
     this.heard = heard;
-    this.slot = slotOf(value);
+    const slot = slotOf(value);
+    // One text for both directions.
+    const [other] = each(group.sas);
+    this.slot = other?.slot === slot ? other.slot : slot;
     this.isLarval = isLarval(value);
     this.softAt = isSoftSpent(value) ? came.wall : undefined;
   }
@@ -121,6 +124,8 @@ export function protocolOf({
   larval,
   demands,
 }: Pick<TunnelContents, 'sas' | 'shared' | 'larval' | 'demands'>): IpsecProto | undefined {
+  // Of most: found without looking at all of them.
+  if (sas.out[0]?.entry.value.proto === 'esp') return 'esp';
   const there = [...sas.out, ...sas.in, ...shared, ...larval].map(({ entry }) => entry.value.proto);
   const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (

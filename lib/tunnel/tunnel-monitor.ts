@@ -120,6 +120,10 @@ export class TunnelMonitor
   readonly #events: TunnelEvent[] = [];
   /** The counter reading that is being evaluated. */
   #reading: Extract<TunnelChange, { kind: 'resynced' | 'refreshed' }> | undefined;
+  /** Until the tunnels that exist are found. */
+  #opening: Generator | undefined;
+  /** What happened meanwhile. */
+  readonly #waiting: (() => void)[] = [];
   readonly #refreshes: (() => void)[] = [];
   /** Claimed requesters; undefined while the lookup is pending. */
   readonly #claimants = new Map<string, ClaimedRequester | undefined>();
@@ -142,6 +146,7 @@ export class TunnelMonitor
     const held = new HeldNamespace(netns);
     let addresses: Addresses | undefined;
     let below = monitor;
+    let opened: TunnelMonitor | undefined;
     try {
       const [{ Addresses }, { Tunnels }] = await join();
       addresses = new Addresses(held.netns, given);
@@ -151,11 +156,17 @@ export class TunnelMonitor
       below ??= await XfrmMonitor.open({ ...more, signal, netns: held.netns });
       signal?.throwIfAborted();
       if (below.closed) throw closedBelow();
-      const opened = new TunnelMonitor(given, below, addresses, held, Tunnels);
-      opened.#watchPath();
-      opened.hub.emitNext('synced', () => ({ kind: 'synced', snapshot: opened.snapshot() }));
-      return opened;
+      const found = new TunnelMonitor(given, below, addresses, held, Tunnels);
+      opened = found;
+      await found.#find();
+      found.#watchPath();
+      found.hub.emitNext('synced', () => ({ kind: 'synced', snapshot: found.snapshot() }));
+      return found;
     } catch (error) {
+      if (opened) {
+        await opened.close();
+        throw monitor?.closed ? closedBelow() : error;
+      }
       await addresses?.close();
       if (below !== monitor) await below?.close();
       held.close();
@@ -185,19 +196,34 @@ export class TunnelMonitor
     const host = { isLocal, lost, emit, claimant: this.#claimant };
     this.#tunnels = new Join(host, expected, thresholds, countersReadAt, apart);
     this.#tunnels.setDefaults(below.policyDefaults);
-    this.#tunnels.open(states, policies, now());
+    this.#opening = this.#tunnels.opening(states, policies, now());
     below.on('change', this.#onChange);
     const calls = onDefaults.get(below) ?? new Set();
     onDefaults.set(below, calls.add(this.#onDefaults));
     below.on('close', this.#onClose);
     below.on('error', this.#onError);
-    addresses.changed = (those) => {
-      this.#tunnels.addressesChanged(those);
-      this.#soon();
-    };
+    addresses.changed = this.#onAddresses;
     addresses.failed = this.#onError;
     this.hub.endOn(signal);
-    this.#setTimer();
+  }
+
+  /** Finds the tunnels that exist, in slices. What happens meanwhile is looked at afterwards. */
+  async #find(): Promise<void> {
+    await this.hub.wait(undefined, (done) => this.#findSome(done));
+    this.#opening = undefined;
+    for (const call of this.#waiting.splice(0)) call();
+    this.#flush();
+  }
+
+  #findSome(done: () => void): void {
+    if (this.closed) return;
+    const end = performance.now() + SLICE;
+    while (performance.now() < end) {
+      if (!this.#opening?.next().done) continue;
+      done();
+      return;
+    }
+    setImmediate(() => this.#findSome(done));
   }
 
   /**
@@ -395,7 +421,8 @@ export class TunnelMonitor
   }
 
   readonly #onClose = () => void this.hub.close();
-  readonly #onError = (error: unknown) => this.hub.fail(error);
+  // Until it is open, open() reports that.
+  readonly #onError = (error: unknown) => this.hub.fail(error, this.#opening !== undefined);
 
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
@@ -411,12 +438,26 @@ export class TunnelMonitor
     this.#xfrmMonitor.off('error', this.#onError);
   }
 
+  readonly #onAddresses = (those: string[]) => {
+    if (this.#isTooEarly(() => this.#onAddresses(those))) return;
+    this.#tunnels.addressesChanged(those);
+    this.#soon();
+  };
+
   readonly #onDefaults = () => {
+    if (this.#isTooEarly(this.#onDefaults)) return;
     this.#tunnels.setDefaults(this.#xfrmMonitor.policyDefaults);
     this.#soon();
   };
 
+  /** Whether the tunnels are still being found; what is to happen then is called afterwards. */
+  #isTooEarly(call: () => void): boolean {
+    if (this.#opening) this.#waiting.push(call);
+    return this.#opening !== undefined;
+  }
+
   readonly #onChange = (change: XfrmChange) => {
+    if (this.#isTooEarly(() => this.#onChange(change))) return;
     switch (change.kind) {
       // This monitor watches its own path, and reports that.
       case 'namespace-gone':

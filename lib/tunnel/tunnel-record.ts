@@ -1,4 +1,5 @@
 /** What is remembered about a tunnel, and how it is shown. @module */
+import type { StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
@@ -10,7 +11,7 @@ import { partsOf } from './parts.ts';
 import { CLEAR } from './policy-match.ts';
 import type { SaReplacement } from './rekeys.ts';
 import { type Labels, NO_LABELS, type SaGroup } from './sa-group.ts';
-import { expiryOf, NO_TRAFFIC, nearHardAt, withTraffic } from './sa-limits.ts';
+import { expiryOf, NO_TRAFFIC, nearHardAt, softLimitAt, withTraffic } from './sa-limits.ts';
 import type { Observation, ObservedSa, StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type {
@@ -47,8 +48,9 @@ export class TunnelRecord implements Due {
   readonly #apart: boolean;
   evaluation: StateEvaluation | undefined;
   warningState: WarningState | undefined;
-  /** As last shown; undefined before that. */
-  tunnel: Tunnel | undefined;
+  /** As last shown, if someone has asked; else {@link #view} is what it is to be made from. */
+  #tunnel: Tunnel | undefined;
+  #view: View | undefined;
   /** Its group; undefined: an expected tunnel that never existed. */
   group: SaGroup | undefined;
   contents: TunnelContents = NO_CONTENTS;
@@ -125,28 +127,37 @@ export class TunnelRecord implements Due {
   read(contents: TunnelContents): void {
     this.contents = contents;
     this.protocol = protocolOf(contents) ?? this.protocol;
-    const its = ({ proto }: XfrmState) => proto === this.protocol;
-    this.traffic = both((direction) =>
-      valuesOf(serving(contents, direction))
-        .filter(its)
-        .reduce(withTraffic, this.#carried[direction]),
-    );
+    this.traffic = { out: this.#trafficOf('out'), in: this.#trafficOf('in') };
+  }
+
+  #trafficOf(direction: TrafficDirection): TunnelTraffic {
+    let sum = this.#carried[direction];
+    for (const { entry } of serving(this.contents, direction)) {
+      if (entry.value.proto === this.protocol) sum = withTraffic(sum, entry.value);
+    }
+    return sum;
   }
 
   /** The counters were read, and none of its own moved: an evaluation would not change. */
   unmoved({ monotonic }: EventTime): void {
-    const { evaluation, tunnel } = this;
+    const { evaluation } = this;
     // It was evaluated meanwhile.
     if (evaluation && evaluation.counters.at >= monotonic) return;
     if (evaluation)
       this.evaluation = { ...evaluation, counters: { ...evaluation.counters, at: monotonic } };
     // Its entries hold the time of the reading.
-    if (tunnel && !this.isEmpty) this.tunnel = Object.freeze({ ...tunnel, ...this.#entries });
+    if (this.isEmpty) return;
+    if (this.#view && !this.#apart) this.#view.entries = undefined;
+    else if (this.#view) this.#view.entries = this.#entries;
+    else if (this.#tunnel) this.#tunnel = Object.freeze({ ...this.#tunnel, ...this.#entries });
   }
 
   get refused(): Refused {
-    const { out, in: inbound } = this.contents.sas;
-    return valuesOf([...out, ...inbound]).reduce(withRefused, this.#refused);
+    const { sas } = this.contents;
+    let sum = this.#refused;
+    for (const { entry } of sas.out) sum = withRefused(sum, entry.value);
+    for (const { entry } of sas.in) sum = withRefused(sum, entry.value);
+    return sum;
   }
 
   /** Whether it has no SAs, not even larval ones. */
@@ -163,20 +174,21 @@ export class TunnelRecord implements Due {
     isFound: boolean,
   ): Observation {
     const { larval, policies, acquiredAt, sends } = this.contents;
-    let sas = both((direction) => serving(this.contents, direction));
-    let { obstacles } = this.contents;
     const { traffic, orientation: ends } = this;
-    let packets = both((direction) => traffic[direction].packets);
+    let sas = { out: serving(this.contents, 'out'), in: serving(this.contents, 'in') };
+    let packets = { out: traffic.out.packets, in: traffic.in.packets };
+    let { obstacles } = this.contents;
     if (this.servesBoth) {
       const [all, sum] = [[...sas.out, ...sas.in], packets.out + packets.in];
-      sas = both(() => all);
-      packets = both(() => sum);
-      obstacles = both(() => CLEAR);
+      sas = { out: all, in: all };
+      packets = { out: sum, in: sum };
+      obstacles = { out: CLEAR, in: CLEAR };
     }
+    const see = (sa: Sa) => sighted(sa, limits);
     return {
-      sas: both((direction) => sas[direction].map((sa) => sighted(sa, limits))),
+      sas: { out: sas.out.map(see), in: sas.in.map(see) },
       obstacles,
-      goneAt: both((direction) => this.#goneAt(direction)),
+      goneAt: this.missed && { out: this.#goneAt('out'), in: this.#goneAt('in') },
       larvalAt: larval.length > 0 ? Math.min(...larval.map(({ came }) => came)) : undefined,
       policies: policies.length,
       sends,
@@ -184,12 +196,12 @@ export class TunnelRecord implements Due {
       unreachable,
       expired: this.lastGone?.reason === 'hard-expired',
       packets,
-      lastUsed: both((direction) => traffic[direction].lastUsedAt),
+      lastUsed: { out: traffic.out.lastUsedAt, in: traffic.in.lastUsedAt },
       countedAt,
       words:
         ends?.directed === false
           ? { out: `${ends.local} > ${ends.remote}`, in: `${ends.remote} > ${ends.local}` }
-          : { out: 'outbound', in: 'inbound' },
+          : WORDS,
       isFound,
     };
   }
@@ -207,68 +219,143 @@ export class TunnelRecord implements Due {
     return times.length === 0 ? undefined : Math.max(...times);
   }
 
-  /** Rebuilds {@link tunnel}; the state must be known. */
-  toTunnel(): Tunnel {
-    const { evaluation, warningState, expected, orientation, contents, refused } = this;
-    const { reason, since, sinceKnown, upSince } = evaluation as StateEvaluation;
-    const { sas, policies } = contents;
-    const before = this.tunnel;
+  /** Whether it is listed. */
+  get isShown(): boolean {
+    return this.#tunnel !== undefined || this.#view !== undefined;
+  }
+
+  /** As last shown; undefined before that. */
+  get tunnel(): Tunnel | undefined {
+    if (this.#view) this.#tunnel = tunnelOf(this.#view, this.#view.entries ?? this.#entries);
+    this.#view = undefined;
+    return this.#tunnel;
+  }
+
+  /** An entry of one of its SAs is about to be replaced: it still shows the one before. */
+  hold(): void {
+    if (this.#view) this.#view.entries ??= this.#entries;
+  }
+
+  /** Shows it as it is now; the state must be known. */
+  show(): void {
+    const { contents, evaluation, orientation, expected } = this;
+    const { out, in: inbound } = contents.sas;
+    // Without SAs some of it is as it was.
+    const before = out.length + inbound.length === 0 ? this.tunnel : undefined;
     const had = this.isEmpty ? before : undefined;
-    const members = both((direction) => this.#members(direction));
-    const all = valuesOf([...sas.out, ...sas.in]).sort(byAge);
-    const newest = all.at(-1);
-    // One by one: an object that is made with `...` keeps its fields in another.
-    const entries = this.#entries;
-    const values = policies.map(({ entry }) => entry.value);
-    this.tunnel = Object.freeze({
+    this.#tunnel = undefined;
+    this.#view = {
       id: this.id,
-      name: expected?.name,
-      expected: expected !== undefined,
-      local: orientation?.local ?? expected?.local,
-      remote: orientation?.remote ?? expected?.remote,
-      directed: orientation?.directed ?? true,
+      evaluation: evaluation as StateEvaluation,
+      warnings: this.warningState?.warnings ?? NONE,
       reqid: this.group?.reqid ?? expected?.reqid,
-      ifId: had?.ifId ?? ofEach((one) => members[one].find(({ ifId }) => ifId)?.ifId),
-      mark: had?.mark ?? ofEach((one) => members[one].find(({ mark }) => mark)?.mark),
-      mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
       protocol: this.protocol,
-      encap: newest ? newest.encap : before?.encap,
-      state: this.state as TunnelState,
-      reason,
-      since,
-      sinceKnown,
-      upSince,
-      selectors: values.map(({ dir, selector }) => ({ dir, selector })),
-      sas: entries.sas,
-      larval: entries.larval,
-      policies: entries.policies,
-      parts: entries.parts,
       traffic: this.traffic,
-      installedAt: newest?.current.addedAt,
-      expiry: both((direction) => expiryOf(sas[direction].at(-1)?.entry.value)),
+      refused: this.refused,
       rekeys: this.rekeys,
       unreplaced: this.unreplaced,
-      refused,
       acquires: this.acquires,
       natMappings: this.natMappings,
-      warnings: warningState?.warnings ?? NONE,
-    });
-    return this.tunnel;
+      entries: this.#apart ? this.#entries : undefined,
+      contents,
+      orientation,
+      expected,
+      before,
+      had,
+    };
   }
 
-  get #entries(): Pick<Tunnel, 'sas' | 'larval' | 'policies' | 'parts'> {
+  get #entries(): Entries {
     const { contents, group } = this;
     const parts = this.#apart && group ? partsOf(contents, group.linked) : undefined;
-    return { ...entriesOf(contents), parts };
-  }
-
-  #members(direction: TrafficDirection): (XfrmState | XfrmPolicy)[] {
-    const { sas, policies } = this.contents;
-    const own = policies.filter((of) => of.demands.some((one) => one.direction === direction));
-    return [...sas[direction], ...own].map(({ entry }) => entry.value);
+    const { sas, larval, policies } = entriesOf(contents);
+    return { sas, larval, policies, parts };
   }
 }
 
+type Entries = Pick<Tunnel, 'sas' | 'larval' | 'policies' | 'parts'>;
+
+/**
+ * What a tunnel is made from when someone asks for it: nothing here changes, while its record goes
+ * on. Most tunnels of a host are evaluated much more often than anyone looks at them.
+ */
+interface View
+  extends Pick<
+      Tunnel,
+      'id' | 'warnings' | 'reqid' | 'protocol' | 'traffic' | 'refused' | 'rekeys' | 'unreplaced'
+    >,
+    Pick<Tunnel, 'acquires' | 'natMappings'> {
+  readonly contents: TunnelContents;
+  readonly evaluation: StateEvaluation;
+  readonly orientation: Orientation | undefined;
+  readonly expected: NamedExpectedTunnel | undefined;
+  /** As it was, if it has no SAs now, and if it has nothing at all. */
+  readonly before: Tunnel | undefined;
+  readonly had: Tunnel | undefined;
+  /** As they were, where they have changed since. */
+  entries: Entries | undefined;
+}
+
+function tunnelOf(view: View, entries: Entries): Tunnel {
+  const { expected, orientation, contents, before, had } = view;
+  const { state, reason, since, sinceKnown, upSince } = view.evaluation;
+  const its = ({ value }: StateEntry) => value;
+  const own = {
+    out: entries.sas.out.map(its),
+    // Those from any source come first.
+    in: entries.sas.in.slice(contents.shared.length).map(its),
+  };
+  const all = [...own.out, ...own.in].sort(byAge);
+  const newest = all.at(-1);
+  const values = entries.policies.map(({ value }) => value);
+  const members = both((direction) => membersOf(contents, own[direction], direction));
+  // One by one: an object that is made with `...` keeps its fields in another.
+  return Object.freeze({
+    id: view.id,
+    name: expected?.name,
+    expected: expected !== undefined,
+    local: orientation?.local ?? expected?.local,
+    remote: orientation?.remote ?? expected?.remote,
+    directed: orientation?.directed ?? true,
+    reqid: view.reqid,
+    ifId: had?.ifId ?? ofEach((one) => members[one].find(({ ifId }) => ifId)?.ifId),
+    mark: had?.mark ?? ofEach((one) => members[one].find(({ mark }) => mark)?.mark),
+    mode: (all.findLast(isOuter) ?? newest)?.mode ?? modeOf(values) ?? before?.mode,
+    protocol: view.protocol,
+    encap: newest ? newest.encap : before?.encap,
+    state: state as TunnelState,
+    reason,
+    since,
+    sinceKnown,
+    upSince,
+    selectors: values.map(({ dir, selector }) => ({ dir, selector })),
+    sas: entries.sas,
+    larval: entries.larval,
+    policies: entries.policies,
+    parts: entries.parts,
+    traffic: view.traffic,
+    installedAt: newest?.current.addedAt,
+    expiry: { out: expiryOf(own.out.at(-1)), in: expiryOf(own.in.at(-1)) },
+    rekeys: view.rekeys,
+    unreplaced: view.unreplaced,
+    refused: view.refused,
+    acquires: view.acquires,
+    natMappings: view.natMappings,
+    warnings: view.warnings,
+  });
+}
+
+/** The SAs of a direction, and the policies that are for it. */
+function membersOf(
+  { policies }: TunnelContents,
+  sas: readonly XfrmState[],
+  direction: TrafficDirection,
+): readonly (XfrmState | XfrmPolicy)[] {
+  const own = policies.filter((of) => of.demands.some((one) => one.direction === direction));
+  return [...sas, ...own.map(({ entry }) => entry.value)];
+}
+
+const WORDS: PerDirection<string> = { out: 'outbound', in: 'inbound' };
 const NO_TRAFFICS: PerDirection<TunnelTraffic> = { out: NO_TRAFFIC, in: NO_TRAFFIC };
 const NOTHING_REFUSED: Refused = { integrity: 0n, replay: 0n, replayWindow: 0n };
 /** Of a tunnel without a mark or an interface ID. */
@@ -293,8 +380,6 @@ const byAge = (a: XfrmState, b: XfrmState): number => a.current.addedAt - b.curr
 const modeOf = (policies: readonly XfrmPolicy[]): Tunnel['mode'] =>
   policies.find(({ templates }) => templates?.length)?.templates?.[0]?.mode;
 
-const valuesOf = (sas: readonly Sa[]): XfrmState[] => sas.map(({ entry }) => entry.value);
-
 function withRefused(before: Refused, { stats }: XfrmState): Refused {
   if (stats.integrityFailed + stats.replay + stats.replayWindow === 0) return before;
   return {
@@ -306,7 +391,7 @@ function withRefused(before: Refused, { stats }: XfrmState): Refused {
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): ObservedSa {
   const { value } = entry;
-  const { softAt: soft } = expiryOf(value);
+  const soft = softLimitAt(value);
   return {
     spi: value.spi,
     slot,

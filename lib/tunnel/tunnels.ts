@@ -3,6 +3,7 @@
  * and time, it reports changes of tunnels. No I/O. @module
  */
 import { isDeepStrictEqual } from 'node:util';
+import { flat } from '../base/flat.ts';
 import type { ObjectChange } from '../monitor/changes.ts';
 import { incarnationOf } from '../monitor/table.ts';
 import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
@@ -17,7 +18,7 @@ import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from '
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedExpectedTunnel } from './expected.ts';
 import { each, excluding, has, including, kept, NONE } from './few.ts';
-import { detectRekeys, rekeyed, restUntil, successionOf } from './rekeys.ts';
+import { detectRekeys, enterFound, rekeyed, restUntil, successionOf } from './rekeys.ts';
 import {
   type GroupPart,
   type Labels,
@@ -62,6 +63,8 @@ export class Tunnels {
   readonly #host: TunnelsHost;
   readonly #apart: boolean;
   readonly #limits: TunnelThresholds;
+  /** For tunnels that existed when the monitor opened: they have settled. */
+  readonly #limitsFound: TunnelThresholds;
   readonly #records = new Map<string, TunnelRecord>();
   readonly #members = new SaGroups();
   readonly #deadlines = new Deadlines<TunnelRecord>();
@@ -104,6 +107,7 @@ export class Tunnels {
     this.#host = host;
     this.#apart = apart;
     this.#limits = limits;
+    this.#limitsFound = { ...limits, settle: 0 };
     this.#read = now;
     this.countersReadAt = now;
     this.#wallOffset = now.wall - now.monotonic;
@@ -116,7 +120,9 @@ export class Tunnels {
 
   /** The number of visible tunnels. */
   get size(): number {
-    return [...this].length;
+    let size = 0;
+    for (const { isShown } of this.#records.values()) if (isShown) size++;
+    return size;
   }
 
   *[Symbol.iterator](): Generator<Tunnel> {
@@ -163,13 +169,35 @@ export class Tunnels {
 
   /** Adds everything that exists at the start, without reports. */
   open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
-    const inOrder = Array.from(states, (entry) => ({ entry, n: incarnationOf(entry.uid) }));
-    this.#followWallClock(now);
-    for (const { entry } of inOrder.sort((a, b) => a.n - b.n)) {
+    const opening = this.opening(states, policies, now);
+    while (!opening.next().done);
+  }
+
+  /**
+   * As {@link open}, with pauses in which nothing else may be called: everything is as it was at
+   * the start.
+   */
+  *opening(
+    states: Iterable<StateEntry>,
+    policies: Iterable<PolicyEntry>,
+    now: EventTime,
+  ): Generator<undefined, undefined> {
+    let count = 0;
+    this.#comesTo(now, now.monotonic);
+    for (const entry of inOrder(states)) {
       const wall = entry.value.current.addedAt;
       this.#members.addSa(entry, { wall, monotonic: wall - this.#wallOffset }, true);
+      if (++count % SOME === 0) yield;
     }
-    for (const entry of policies) this.#members.addPolicy(entry, -Infinity);
+    for (const entry of policies) {
+      this.#members.addPolicy(entry, -Infinity);
+      if (++count % SOME === 0) yield;
+    }
+    this.#members.opened();
+    for (const group of this.#members.dirty) {
+      this.#evaluateGroup(group, now);
+      if (++count % SOME === 0) yield;
+    }
     this.flush(now);
     for (const record of this.#vacant) this.#evaluate(record, now);
     for (const group of this.#members.groups) group.looked = false;
@@ -205,6 +233,7 @@ export class Tunnels {
       this.#members.removeSa(sa);
       group.lose({ sa, last: value, reason, portId, time, heard });
     } else if (group.isFor(value)) {
+      sa.record?.hold();
       sa.entry = entry;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
@@ -252,6 +281,7 @@ export class Tunnels {
       if (sa.entry.value !== entry.value) {
         for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
       }
+      sa.record?.hold();
       sa.entry = entry;
       if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
     }
@@ -355,37 +385,57 @@ export class Tunnels {
 
   /** Joins a group again, with the groups it is linked to, and evaluates its tunnels. */
   #evaluateGroup(group: SaGroup, now: EventTime): void {
-    const { acquiring } = this.#limits;
+    const ordinary = this.#members.ordinary(group, this.#host.isLocal);
+    if (ordinary) {
+      this.#look(group, [group]);
+      this.#updateAll(group, ordinary, [group], group, now);
+      return;
+    }
     const groups = this.#members.linked(group);
     const [first] = groups;
     for (const one of groups) {
-      this.#members.dirty.delete(one);
-      this.#unevaluated.delete(one);
       // Groups no longer linked to it have lost something, except those that were dropped.
       for (const other of one.linked) {
         if (!groups.includes(other) && !other.isEmpty) this.#members.dirty.add(other);
       }
-      one.linked = groups;
-      one.looked = true;
-      one.forget(({ at }) => at + acquiring > this.#heardUntil);
+      this.#look(one, groups);
       if (one === first) continue;
       for (const record of each(one.records)) this.#enter(record, first);
       one.records = undefined;
     }
     const all = mergedGroup(groups);
     const surroundings = this.#members.surroundings(all, groups);
-    const { orientation, parts } = partsOfGroup(all, surroundings, this.#host.isLocal);
-    const records = matchRecords(parts, each(first.records));
-    const seen = new Set<TunnelRecord>();
+    const found = partsOfGroup(all, surroundings, this.#host.isLocal);
+    this.#updateAll(all, found, groups, first, now);
+  }
+
+  /** Notes that a group is evaluated now, with others. */
+  #look(group: SaGroup, groups: readonly SaGroup[]): void {
+    this.#members.dirty.delete(group);
+    this.#unevaluated.delete(group);
+    group.linked = groups;
+    group.looked = true;
+    group.forget(({ at }) => at + this.#limits.acquiring > this.#heardUntil);
+  }
+
+  /** @param all the groups, merged; the first of them has the records */
+  #updateAll(
+    all: SaGroup,
+    { orientation, parts }: ReturnType<typeof partsOfGroup>,
+    groups: readonly SaGroup[],
+    first: SaGroup,
+    now: EventTime,
+  ): void {
+    const records = matchRecords(parts, first.records);
     parts.forEach((part, i) => {
       const record = records[i] ?? this.#occupant(first, orientation, part);
       record.orientation = orientation;
-      seen.add(record);
+      records[i] = record;
       this.#update(record, all, part, now);
     });
     for (const record of each(first.records)) {
       // An expected one may take the place of another.
-      if (!seen.has(record) && has(first.records, record))
+      if (!records.includes(record) && has(first.records, record))
         this.#update(record, all, undefined, now);
     }
     for (const one of groups) {
@@ -419,7 +469,7 @@ export class Tunnels {
     const label = labelText(marks.find(Boolean), ifIds.find(Boolean));
     const ends = directed ? `${local} > ${remote}` : `${local} <> ${remote}`;
     const name = `${ends}${reqid === 0 ? '' : ` reqid ${reqid}`}${label}`;
-    let id = name;
+    let id = flat(name);
     for (let n = 2; this.#records.has(id); n++) id = `${name} (${n})`;
     return id;
   }
@@ -432,8 +482,9 @@ export class Tunnels {
 
   /** The contents of a tunnel may have changed. @param part undefined: it has none */
   #update(record: TunnelRecord, group: SaGroup, part: GroupPart | undefined, now: EventTime): void {
-    const replaced = detectRekeys(record, group, part);
-    if (!this.#opening && replaced.length > 0) {
+    if (this.#opening && part) enterFound(record, part);
+    const replaced = this.#opening ? NONE : detectRekeys(record, group, part);
+    if (replaced.length > 0) {
       record.untold = kept([...record.untold, ...replaced]);
       record.rekeying = kept([...record.rekeying, ...replaced]);
     }
@@ -509,7 +560,7 @@ export class Tunnels {
   #detach(record: TunnelRecord, time: EventTime): void {
     if (this.#records.get(record.id) === record) this.#records.delete(record.id);
     this.#vacant.delete(record);
-    if (record.tunnel) this.#tell({ kind: 'removed', tunnel: record.tunnel, time });
+    if (record.isShown) this.#tellOf(record, (tunnel) => ({ kind: 'removed', tunnel, time }));
   }
 
   #attach(record: TunnelRecord, expected: NamedExpectedTunnel | undefined, now: EventTime): void {
@@ -519,7 +570,10 @@ export class Tunnels {
       expected?.name ?? this.#freeId(orientation as Orientation, group?.reqid ?? 0, labels);
     this.#records.set(record.id, record);
     if (expected && record.isEmpty) this.#vacant.add(record);
-    if (record.tunnel) this.#tell({ kind: 'added', tunnel: record.toTunnel(), time: now });
+    if (record.isShown) {
+      record.show();
+      this.#tellOf(record, (tunnel) => ({ kind: 'added', tunnel, time: now }));
+    }
     this.#evaluate(record, now, record.evaluation === undefined);
   }
 
@@ -529,9 +583,9 @@ export class Tunnels {
    * @param found whether it existed when the monitor opened: then it has settled
    */
   #evaluate(record: TunnelRecord, now: EventTime, found = this.#opening): void {
-    const limits = found ? { ...this.#limits, settle: 0 } : this.#limits;
+    const limits = found ? this.#limitsFound : this.#limits;
     const before = record.evaluation;
-    const shownBefore = record.tunnel;
+    const { isShown } = record;
     const lost = this.#lostAddress(record);
     const reason = lost && unreachable(lost);
     const observation = record.observe(limits, this.#read, reason, found);
@@ -554,15 +608,15 @@ export class Tunnels {
       limits,
     );
     const forgotten = record.isEmpty && state === 'down' && !record.expected;
-    if (forgotten && shownBefore === undefined) {
+    if (forgotten && !isShown) {
       this.#remove(record, now);
       return;
     }
     const isOver = restUntil(record, limits) <= this.#heardUntil || !carries(state);
     const rekey = rekeyed(record, isOver);
     if (rekey) record.rekeys++;
-    const tunnel = record.toTunnel();
-    if (shownBefore === undefined) this.#tell({ kind: 'added', tunnel, time: now });
+    record.show();
+    if (!isShown) this.#tellOf(record, (tunnel) => ({ kind: 'added', tunnel, time: now }));
     // A rekey is reported while it lasts, and before what ends it.
     const isRekeying = state === 'rekeying';
     if (isRekeying) this.#tellState(before, evaluation, record, lost, now);
@@ -570,12 +624,15 @@ export class Tunnels {
     record.untold = NONE;
     for (const one of untold) {
       const { direction } = one;
-      this.#tell({ kind: 'replaced', tunnel, direction, ...successionOf(one), time: now });
+      const succession = { direction, ...successionOf(one), time: now };
+      this.#tellOf(record, (tunnel) => ({ kind: 'replaced', tunnel, ...succession }));
     }
-    if (rekey) this.#tell({ kind: 'rekeyed', tunnel, ...rekey, time: now });
+    if (rekey) {
+      this.#tellOf(record, (tunnel) => ({ kind: 'rekeyed', tunnel, ...rekey, time: now }));
+    }
     if (!isRekeying) this.#tellState(before, evaluation, record, lost, now);
     for (const change of differences(warnedBefore, record.warningState.warnings)) {
-      this.#tell({ kind: 'warning', ...change, tunnel, time: now });
+      this.#tellOf(record, (tunnel) => ({ kind: 'warning', ...change, tunnel, time: now }));
     }
     const until = forgotten ? evaluation.since.monotonic + limits.remember : Infinity;
     this.#deadlines.set(record, Math.min(until, deadlineOf(record, limits)));
@@ -640,9 +697,9 @@ export class Tunnels {
     lost: LostAddress | undefined,
     time: EventTime,
   ): void {
-    const tunnel = record.tunnel as Tunnel;
     const [was, is] = [before?.state, state as TunnelState];
-    if (was === is && before?.stalled === stalled) return;
+    if (this.#opening || (was === is && before?.stalled === stalled)) return;
+    const tunnel = record.tunnel as Tunnel;
     if (isUpState(is) && (was === undefined || !isUpState(was))) {
       this.#tell({ kind: 'up', tunnel, before: was, time });
     } else if (was === undefined) return;
@@ -713,9 +770,26 @@ export class Tunnels {
     }
   }
 
+  /** Nobody may ask for a tunnel before it is told of. */
+  #tellOf(record: TunnelRecord, event: (tunnel: Tunnel) => TunnelEvent): void {
+    if (!this.#opening) this.#host.emit(event(record.tunnel as Tunnel));
+  }
+
   #tell(event: TunnelEvent): void {
     if (!this.#opening) this.#host.emit(event);
   }
+}
+
+/** Entries in the order in which they were added. */
+function inOrder(entries: Iterable<StateEntry>): Iterable<StateEntry> {
+  const all = [...entries];
+  const numbers = Float64Array.from(all, ({ uid }) => incarnationOf(uid));
+  // As they are in a table, and as a kernel lists them.
+  if (numbers.every((n, i) => i === 0 || n > (numbers[i - 1] as number))) return all;
+  if (numbers.every((n, i) => i === 0 || n < (numbers[i - 1] as number))) return all.reverse();
+  const places = all.map((_, i) => i);
+  places.sort((a, b) => (numbers[a] as number) - (numbers[b] as number));
+  return places.map((place) => all[place] as StateEntry);
 }
 
 function leave(record: TunnelRecord, group: SaGroup): void {

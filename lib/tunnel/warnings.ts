@@ -37,6 +37,12 @@ const NO_REFUSALS: WarningState['refusals'] = {
   replayWindow: NO_RISE,
 };
 
+/** Of most tunnels. */
+const NO_WARNINGS: WarningState = { warnings: NONE, refusals: NO_REFUSALS, next: Infinity };
+
+const areNone = ({ integrity, replay, replayWindow }: Tunnel['refused']): boolean =>
+  integrity === 0n && replay === 0n && replayWindow === 0n;
+
 type FoundWarning = Omit<TunnelWarning, 'since'>;
 
 const REFUSALS = [
@@ -62,7 +68,8 @@ export function evaluateWarnings(
   const found: FoundWarning[] = [];
   for (const what of DIRECTIONS) {
     const sas = contents.sas[what];
-    found.push(...piles(sas, what, limits, clock), ...exhausted(sas, what, limits));
+    if (sas.length > 1) found.push(...piles(sas, what, limits, clock));
+    if (sas.some((sa) => mayExhaust(sa, what, limits))) found.push(...exhausted(sas, what, limits));
     const shared = sas.find((sa) => sharing(sa) > 1);
     if (shared) {
       const value = sharing(shared);
@@ -70,8 +77,10 @@ export function evaluateWarnings(
       found.push({ kind: 'spi-shared', what, text, value, limit: 1 });
     }
   }
-  const refusals = { ...NO_REFUSALS };
-  for (const [field, kind, words] of REFUSALS) {
+  const known = before?.refusals ?? NO_REFUSALS;
+  const refusals = { ...known };
+  const isQuiet = known === NO_REFUSALS && areNone(refused);
+  for (const [field, kind, words] of isQuiet ? NONE : REFUSALS) {
     const rise = rising(refused[field], before?.refusals[field], clock, limits.quiet);
     refusals[field] = rise;
     if (rise.from === undefined) continue;
@@ -99,11 +108,13 @@ export function evaluateWarnings(
       found.push({ kind: 'stale-policy', what: '', text, value, limit: 0 });
     }
   }
-  const areNone = Object.values(refusals).every((rise) => rise === NO_RISE);
+  const isStill = isQuiet || Object.values(refusals).every((rise) => rise === NO_RISE);
+  const next = clock.next;
+  if (isStill && found.length === 0 && next === Infinity) return NO_WARNINGS;
   return {
     warnings: found.length === 0 ? NONE : since(found, before?.warnings ?? NONE, now),
-    refusals: areNone ? NO_REFUSALS : refusals,
-    next: clock.next,
+    refusals: isStill ? NO_REFUSALS : refusals,
+    next,
   };
 }
 
@@ -132,6 +143,21 @@ const USED = {
   packets: ({ current, lifetime }: XfrmState) => share(current.packets, lifetime.hardPackets),
 };
 
+const USES = Object.entries(USED);
+
+/** Whether an SA approaches a limit other than time. */
+function mayExhaust(
+  { entry: { value } }: Sa,
+  direction: TrafficDirection,
+  { sequence, lifetime }: TunnelThresholds,
+): boolean {
+  return (
+    (USED['sequence numbers'](value, direction) ?? 0) >= sequence ||
+    (USED.bytes(value) ?? 0) >= lifetime ||
+    (USED.packets(value) ?? 0) >= lifetime
+  );
+}
+
 /** The newest SAs that approach a limit other than time. */
 function* exhausted(
   sas: readonly Sa[],
@@ -139,7 +165,7 @@ function* exhausted(
   limits: TunnelThresholds,
 ): Generator<FoundWarning> {
   const newest = new Map(sas.map(({ slot, entry }) => [slot, entry.value]));
-  for (const [unit, of] of Object.entries(USED)) {
+  for (const [unit, of] of USES) {
     const isSequence = unit === 'sequence numbers';
     const kind = isSequence ? 'sequence' : 'lifetime';
     const limit = limits[kind];
