@@ -212,9 +212,9 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
 
   #replay(): void {
     const events = this.#overlap;
-    for (; this.#replayed < events.length; this.#replayed++) {
-      if (!this.#host.mayProceed()) return;
-      this.#model.apply(events[this.#replayed] as Event, this.#staging);
+    while (this.#replayed < events.length) {
+      this.#model.apply(events[this.#replayed++] as Event, this.#staging);
+      if (this.#replayed < events.length && !this.#host.mayProceed()) return;
     }
     this.#forgetEvents();
     this.#phase = 'settling';
