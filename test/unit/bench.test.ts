@@ -124,7 +124,10 @@ test('requirements are checked against medians', () => {
   const less = { late: grown.late - 1, rss: grown.rss - 1 };
   assert.deepEqual(met({ memory: [{ ...memory, ...less }] }), [true, true]);
   const dump = (open: number[], bytesEach: number, more = 0, of: 'SAs' | 'policies' = 'SAs') => {
-    const [refreshed, longestTurns] = [[0.6, 0.7 + more, 0.9], [4, 10 + more]];
+    const [refreshed, longestTurns] = [
+      [0.6, 0.7 + more, 0.9],
+      [4, 10 + more],
+    ];
     const times = { ip: [10, 20, 30], open };
     return met({ dump: { of, entries: 100_000, times, bytesEach, refreshed, longestTurns } });
   };
