@@ -13,6 +13,7 @@ import { type Comparison, compare, type Scene } from './compare.ts';
 import { latencies } from './latency.ts';
 import { memory } from './memory.ts';
 import { type Part, SIZES, type Size } from './results.ts';
+import { scale } from './scale.ts';
 import * as scenes from './scenes.ts';
 import { scrapers } from './scrapers.ts';
 import { serve } from './serve.ts';
@@ -60,6 +61,7 @@ async function host(): Promise<Part> {
     }),
     ...(wanted('startup') && { startup: startup(size.startups, progress) }),
     ...(wanted('memory') && { memory: await memory(size.memory, progress) }),
+    ...(wanted('scale') && { scale: await scale(size.scale, progress) }),
     ...(wanted('serve') && { served: await serve(size.serve, progress) }),
     ...(wanted('codec') && { codec: codec(size.codec, progress) }),
   };

@@ -6,6 +6,7 @@ import type { CodecSpeed } from './codec.ts';
 import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
+import type { Scale } from './scale.ts';
 import type { Scrapers } from './scrapers.ts';
 import type { Served } from './serve.ts';
 import type { Startup } from './startup.ts';
@@ -31,6 +32,7 @@ export const PARTS = [
   ...[
     'tunnels',
     'verdicts',
+    'scale',
     'latency',
     'dump',
     'storm',
@@ -54,6 +56,7 @@ export interface Part {
   readonly codec?: readonly CodecSpeed[];
   readonly tunnels?: readonly Told[];
   readonly verdicts?: Verdicts;
+  readonly scale?: Scale;
   readonly served?: Served;
   readonly scrapers?: Scrapers;
 }
@@ -99,6 +102,7 @@ export interface Size {
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
   readonly verdicts: { tunnels: number; rounds: number };
+  readonly scale: { tunnels: number; rounds: number; downs: number; many: number };
   readonly serve: { tunnels: number; streams: number; scrapes: number; flood: number };
   readonly scrapers: { tunnels: number; rounds: number };
   readonly suites: number;
@@ -116,6 +120,7 @@ const QUICK: Size = {
   codec: 3,
   tunnels: { beside: 100, rounds: 10 },
   verdicts: { tunnels: 100, rounds: 3 },
+  scale: { tunnels: 500, rounds: 3, downs: 10, many: 1000 },
   serve: { tunnels: 100, streams: 5, scrapes: 3, flood: 100_000 },
   scrapers: { tunnels: 100, rounds: 3 },
   suites: 1,
@@ -134,6 +139,7 @@ export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
     verdicts: { tunnels: 5000, rounds: 9 },
+    scale: { tunnels: 10_000, rounds: 9, downs: 200, many: 100_000 },
     serve: { tunnels: 10_000, streams: 50, scrapes: 15, flood: 1_000_000 },
     scrapers: { tunnels: 10_000, rounds: 5 },
     suites: 9,
