@@ -6,7 +6,13 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
-import type { ObjectChange, ObjectName, ObjectTypes, TableChange } from './changes.ts';
+import type {
+  ObjectChange,
+  ObjectName,
+  ObjectTypes,
+  RemovalReason,
+  TableChange,
+} from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { StagingTables } from './staging-tables.ts';
 import { type TableEntry, uidOf } from './table.ts';
@@ -291,6 +297,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     for (const key of staging.inOrder(name, added)) {
       this.#live.put(name, key, (fresh.get(key) as TableEntry<K[N]>).value, 'new');
     }
+    for (const [key] of fresh.rows()) if (fresh.isDoubted(key)) live.doubt(key);
   }
 
   /** The rows of the live tables, which report each change. */
@@ -301,6 +308,30 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       this.#host.emit(change as unknown as ObjectChange<K>);
     const count = (what: 'added' | 'updated' | 'removed') => {
       if (this.#origin === 'resync') this.#tally[what]++;
+    };
+    const removed = <N extends ObjectName<K>>(
+      object: N,
+      { id, uid, value: known, countersReadAt: readAt }: TableEntry<K[N]>,
+      reason: RemovalReason,
+      last?: K[N],
+    ) => {
+      const [origin, time] = [this.#origin, this.#time];
+      count('removed');
+      const value = last ?? known;
+      const countersReadAt = last ? time : readAt;
+      const change = {
+        kind: 'removed',
+        object,
+        id,
+        uid,
+        value,
+        countersReadAt,
+        origin,
+        time,
+        reason,
+      };
+      const asked = origin === 'kernel' && (reason === 'deleted' || reason === 'flushed');
+      tell(asked ? Object.assign(change, { portId: this.#portId }) : change);
     };
     return {
       overlap: false,
@@ -313,6 +344,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
           // An update event repeats the previous counters.
           const countersReadAt = origin === 'resync' ? time : known.countersReadAt;
           const { id, uid, value: before } = known;
+          if (before === value && countersReadAt === known.countersReadAt) return;
           table.set(key, { id, uid, value, countersReadAt });
           if (before === value) return;
           const fields = this.#model.kinds[object].differences(before, value);
@@ -332,34 +364,20 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
           });
           return;
         }
-        if (known !== undefined) this.#live.remove(object, key, 'replaced');
+        if (known !== undefined) {
+          table.clear(key);
+          removed(object, known, 'replaced');
+        }
         const { id, uid, countersReadAt } = this.#named(object, value, key);
         table.set(key, { id, uid, value, countersReadAt });
         count('added');
         tell({ kind: 'added', object, id, uid, value, countersReadAt, origin, time });
       },
       remove: (object, key, reason, last) => {
-        const [origin, time] = [this.#origin, this.#time];
         const known = this.tables[object].get(key);
         if (known === undefined) return;
         this.tables[object].delete(key);
-        count('removed');
-        const { id, uid } = known;
-        const value = last ?? known.value;
-        const countersReadAt = last ? time : known.countersReadAt;
-        const change = {
-          kind: 'removed',
-          object,
-          id,
-          uid,
-          value,
-          countersReadAt,
-          origin,
-          time,
-          reason,
-        };
-        const asked = origin === 'kernel' && (reason === 'deleted' || reason === 'flushed');
-        tell(asked ? Object.assign(change, { portId: this.#portId }) : change);
+        removed(object, known, reason, last);
       },
       expiring: (object, key, value) => {
         const [origin, time] = [this.#origin, this.#time];

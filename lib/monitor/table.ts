@@ -21,7 +21,7 @@ export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastI
 export const idOf = (uid: string): string => uid.slice(0, uid.lastIndexOf(' #'));
 
 /** Computes a value's term in an index; undefined leaves it out. */
-export type Indexer<Value, Term = unknown> = (value: Value) => Term | undefined;
+export type Indexer<Value, Term = unknown> = (value: Value, key: string) => Term | undefined;
 export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
 
 /**
@@ -32,6 +32,8 @@ export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
  */
 interface Row<Value> {
   entry: TableEntry<Value> | undefined;
+  /** The value that may be another object's, if it is still the entry's. */
+  doubted: Value | undefined;
 }
 
 /** An entry that is still to be named. */
@@ -40,6 +42,8 @@ type Unnamed<Value> = { -readonly [Key in keyof TableEntry<Value>]: TableEntry<V
 /** Entries by key. Indexes that are never used cost nothing. */
 export class Table<Value> implements Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
+  /** How many rows have no entry. */
+  #cleared = 0;
   readonly #indexers: Indexers<Value>;
   /** Each is built on first use. */
   #indexes = new Map<Indexer<Value>, Index>();
@@ -49,7 +53,7 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   }
 
   get size(): number {
-    return this.#rows.size;
+    return this.#rows.size - this.#cleared;
   }
 
   get(key: string): TableEntry<Value> | undefined {
@@ -111,24 +115,43 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   set(key: string, entry: TableEntry<Value>): void {
     const row = this.#rows.get(key);
     const before = row?.entry;
-    if (row) row.entry = entry;
-    else this.#rows.set(key, { entry });
+    if (row) {
+      if (before === undefined) this.#cleared--;
+      row.entry = entry;
+    } else this.#rows.set(key, { entry, doubted: undefined });
     for (const [indexer, index] of this.#indexes) {
-      const term = indexer(entry.value);
-      const old = before && indexer(before.value);
+      const term = indexer(entry.value, key);
+      const old = before && indexer(before.value, key);
       if (Object.is(old, term)) continue;
       leave(index, old, key);
       enter(index, term, key);
     }
   }
 
+  /** Notes that an event was assumed to concern the object there; until that is replaced. */
+  doubt(key: string): void {
+    const row = this.#rows.get(key);
+    if (row) row.doubted = row.entry?.value;
+  }
+
+  isDoubted(key: string): boolean {
+    const row = this.#rows.get(key);
+    return row?.entry !== undefined && row.doubted === row.entry.value;
+  }
+
   delete(key: string): void {
+    this.clear(key);
+    if (this.#rows.delete(key)) this.#cleared--;
+  }
+
+  /** Removes an entry that another with its key follows at once: its row stays. */
+  clear(key: string): void {
     const row = this.#rows.get(key);
     if (row?.entry === undefined) return;
     const { value } = row.entry;
     row.entry = undefined;
-    this.#rows.delete(key);
-    for (const [indexer, index] of this.#indexes) leave(index, indexer(value), key);
+    this.#cleared++;
+    for (const [indexer, index] of this.#indexes) leave(index, indexer(value, key), key);
   }
 
   /**
@@ -152,7 +175,7 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     let index = this.#indexes.get(indexer);
     if (index === undefined) {
       index = new Map();
-      for (const [key, { value }] of this.rows()) enter(index, indexer(value), key);
+      for (const [key, { value }] of this.rows()) enter(index, indexer(value, key), key);
       this.#indexes.set(indexer, index);
     }
     return index;
@@ -185,9 +208,11 @@ export function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
-  const names = Object.keys(left);
-  return (
-    names.length === Object.keys(right).length &&
-    names.every((name) => equal(left[name], right[name]))
-  );
+  let more = 0;
+  for (const name in left) {
+    if (!equal(left[name], right[name])) return false;
+    more++;
+  }
+  for (const _ in right) more--;
+  return more === 0;
 }

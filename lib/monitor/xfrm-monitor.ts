@@ -4,7 +4,8 @@ import { later } from '../base/later.ts';
 import { type EventTime, type Malformed, now } from '../netlink/event.ts';
 import { SystemError } from '../socket/error.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
-import { XfrmClient } from '../xfrm/client.ts';
+import { sharingParts } from '../wire/recurring.ts';
+import { sharingClients, XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
@@ -175,11 +176,12 @@ export class XfrmMonitor
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       this.#client = new XfrmClient({ netns: held.netns });
+      sharingClients.add(this.#client);
       this.#statFile = new XfrmStatFile(held);
       const { socket } = openEventSocket('xfrm', groups, rest, held.netns);
       this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
-        { model: xfrmModel, decode: decodeXfrm, dump: (add) => this.#dump(add) },
+        { model: xfrmModel, decode: sharingParts(decodeXfrm), dump: (add) => this.#dump(add) },
         {
           changed: (change) => this.#changed(change),
           heard: (event) => this.#heard(event),

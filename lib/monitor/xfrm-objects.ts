@@ -41,12 +41,12 @@ export function location(state: Pick<XfrmState, 'daddr' | 'proto' | 'spi' | 'sad
 }
 
 /** The key of an SA's row. A larval SA may have no SPI yet. */
-export function stateRowKey(state: XfrmState): string {
+export function stateRowKey(state: XfrmState, at = location(state)): string {
   const { mark, spi, proto } = state;
   const marked = mark ? ` mark ${mark.value}/${mark.mask}` : '';
-  if (spi !== 0 || !hasSpi(proto)) return location(state) + marked;
+  if (spi !== 0 || !hasSpi(proto)) return at + marked;
   const { saddr, mode, reqid, seq, ifId = 0, pcpu = '' } = state;
-  return `${location(state)}${marked} from ${saddr} ${mode} reqid ${reqid} seq ${seq} if ${ifId} ${pcpu}`;
+  return `${at}${marked} from ${saddr} ${mode} reqid ${reqid} seq ${seq} if ${ifId} ${pcpu}`;
 }
 
 /** The key of a policy's row: the kernel's indexes are unique (xfrm_gen_index). */
@@ -118,10 +118,12 @@ function differences<Value extends object>(
 ): string[] {
   const found: string[] = [];
   for (const field in before) {
-    if (!except.has(field) && !equal(before[field], after[field])) found.push(field);
+    const [old, now] = [before[field], after[field]];
+    if (old !== now && !except.has(field) && !equal(old, now)) found.push(field);
   }
   for (const field in after) {
-    if (!(field in before) && !except.has(field) && after[field] !== undefined) found.push(field);
+    if (before[field] !== undefined || after[field] === undefined) continue;
+    if (!(field in before) && !except.has(field)) found.push(field);
   }
   return found;
 }

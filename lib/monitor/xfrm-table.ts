@@ -4,7 +4,7 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { ObjectModel, Rows } from './object-model.ts';
-import type { Table } from './table.ts';
+import type { Table, TableEntry } from './table.ts';
 import {
   countedAs,
   hasSpi,
@@ -32,7 +32,12 @@ const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && m
 
 /** Texts for {@link Table.find}; user lookups have functions of their own (xfrm-views.ts). */
 const stateIndexes = {
-  location,
+  // Of most SAs it is the key: see rowsAt. Rows of SAs that cannot be told apart have a number at
+  // their end (staging-tables.ts).
+  location: (state: XfrmState, key: string) =>
+    state.mark || (state.spi === 0 && hasSpi(state.proto)) || key.endsWith(')')
+      ? location(state)
+      : undefined,
   spi: ({ spi }: XfrmState) => String(spi),
   destination: ({ daddr }: XfrmState) => daddr,
   peers,
@@ -55,6 +60,13 @@ const policyIndexes = {
   mark: ({ mark }: XfrmPolicy) => `${mark?.value ?? 0}/${mark?.mask ?? 0}`,
   ifId: ({ ifId }: XfrmPolicy) => String(ifId ?? 0),
 };
+
+/** The rows at a location. */
+function rowsAt(table: Table<XfrmState>, at: string): [string, TableEntry<XfrmState>][] {
+  const others = table.isUnused('location') ? [] : table.findRows('location', at);
+  const entry = table.get(at);
+  return entry === undefined ? others : [[at, entry], ...others];
+}
 
 /** What __find_acq_core compares, except the mark. */
 const larvalEnds = ({ daddr, saddr, proto, mode, reqid, pcpu }: XfrmState): string =>
@@ -97,7 +109,6 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
   kinds: {
     state: {
       indexes: stateIndexes,
-      shared: ['lifetime', 'stats', 'replay', 'selector', 'aead', 'auth', 'authTrunc', 'crypt'],
       // net/xfrm/xfrm_state.c: state_all; xfrm_policy.c: policy_all.
       newestFirst: true,
       key: stateRowKey,
@@ -116,7 +127,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
     },
     policy: {
       indexes: policyIndexes,
-      shared: ['lifetime', 'templates', 'current'],
+      shared: ['templates'],
       newestFirst: true,
       key: policyRowKey,
       id: policyId,
@@ -203,10 +214,11 @@ const mayHaveTwins = (state: XfrmState): boolean =>
   state.spi === 0 && hasSpi(state.proto) && !isLarval(state);
 
 function updateState(request: XfrmState, rows: XfrmRows): void {
-  const key = stateRowKey(request);
-  const located = rows.tables.state
-    .findRows('location', location(request))
-    .filter(([, { value }]) => markFinds(request, value));
+  const place = location(request);
+  const key = stateRowKey(request, place);
+  const located = rowsAt(rows.tables.state, place).filter(([, { value }]) =>
+    markFinds(request, value),
+  );
   const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
   // If marks overlap, the kernel finds the SA that was added last.
   if (located.length > 1) rows.markUncertain('state', at);
@@ -216,9 +228,10 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
     else mayHaveBeenNamed(request, rows);
     add(request, rows);
   } else {
-    const after = updated(entry.value, request);
-    guessed.add(after);
-    rows.put('state', at, after, 'same');
+    rows.put('state', at, updated(entry.value, request), 'same');
+    // If a timer had removed the SA before, with its EXPIRE still to come, the UPDSA was for a
+    // larval SA with the same SPI that no event announced.
+    rows.tables.state.doubt(at);
     // An offloaded SA may have been removed with its device, and this event be about a later larval
     // one.
     if (entry.value.offload) rows.markUncertain('state', at);
@@ -226,19 +239,16 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
 }
 
 /**
- * SAs updated by an UPDSA that is assumed to be for them. If a timer had removed the SA before,
- * with its EXPIRE still to come, the UPDSA was for a larval SA with the same SPI that no event
- * announced.
- */
-const guessed = new WeakSet<XfrmState>();
-
-/**
  * A valid SA after an UPDSA. The event repeats the request, of which the kernel uses only these
  * fields (net/xfrm/xfrm_state.c, xfrm_state_update; measured on 7.2).
  */
 function updated(state: XfrmState, request: XfrmState): XfrmState {
   const { encap, coaddr, setMark, setMarkMask, ifId, lifetime, selector } = request;
-  const after = { ...state, lifetime };
+  const isNew = lifetime !== state.lifetime || setMark || setMarkMask || !hasSpi(state.proto);
+  const moved = (encap && encap !== state.encap) || (coaddr && coaddr !== state.coaddr);
+  if (!isNew && !moved && (!ifId || ifId === state.ifId)) return state;
+  const after = { ...state };
+  after.lifetime = lifetime;
   if (encap && state.encap) after.encap = encap;
   if (coaddr && state.coaddr) after.coaddr = coaddr;
   if (!hasSpi(state.proto)) after.selector = selector;
@@ -264,7 +274,8 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
  */
 function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto) || state.spi === 0) return;
-  for (const [key] of rows.tables.state.findRows('location', location({ ...state, spi: 0 }))) {
+  if (rows.tables.state.isUnused('location')) return;
+  for (const [key] of rowsAt(rows.tables.state, location({ ...state, spi: 0 }))) {
     rows.markUncertain('state', key);
   }
 }
@@ -274,7 +285,7 @@ function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
  * then left a row of its own, or changed another SA's.
  */
 function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
-  for (const [other] of rows.tables.state.findRows('location', location(state))) {
+  for (const [other] of rowsAt(rows.tables.state, location(state))) {
     if (other !== key) rows.markUncertain('state', other);
   }
 }
@@ -292,7 +303,10 @@ function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: Xfr
   }
   const it = isTold(known, event);
   const mayStay =
-    !it || mayBeLater(known, event, time) || mayHaveTwins(known) || guessed.has(known);
+    !it ||
+    mayBeLater(known, event, time) ||
+    mayHaveTwins(known) ||
+    rows.tables.state.isDoubted(key);
   if (hard && mayStay) rows.markUncertain('state', key);
   if (!it) return;
   if (hard) rows.remove('state', key, 'hard-expired', withCounters(known, event));

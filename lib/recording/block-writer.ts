@@ -1,9 +1,9 @@
 /**
- * Collects records into blocks, and compresses them in another thread. No files: blocks go, in
- * order, to whatever stores them.
+ * Collects records into blocks, and compresses them. No files: blocks go, in order, to whatever
+ * stores them.
  * @module
  */
-import { brotliCompress, constants } from 'node:zlib';
+import { brotliCompressSync, constants } from 'node:zlib';
 import type { EventTime } from '../netlink/event.ts';
 import { align4 } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
@@ -12,17 +12,20 @@ import type { HostInfo, Note } from './records.ts';
 
 /** Where blocks go. */
 export interface BlockStore {
+  /** Bytes of a block before it is compressed, unless one record is longer. */
+  readonly blockSize: number;
   /** @returns a promise that is rejected if the block could not be stored; nothing of it is then */
   write(block: Uint8Array): Promise<void>;
 }
 
-/** Bytes of a block before it is compressed, unless one record is longer. */
-const BLOCK = 2 ** 18;
 /** Milliseconds after which a block is written even if it is not full. */
 const AGE = 1000;
-/** Bytes that may wait to be compressed or written before {@link BlockWriter.full}. */
+/** Bytes of blocks that may wait to be written before {@link BlockWriter.full}. */
 const WAITING = 64 * 2 ** 20;
-/** Compression that costs little: deflate takes three times as long (docs/recording.md). */
+/**
+ * Compression that costs little, and is done at once: another thread would take longer to get the
+ * block into its cache and to be told, than this takes (docs/performance.md, The recorder).
+ */
 const COMPRESSION = {
   params: {
     [constants.BROTLI_PARAM_QUALITY]: 0,
@@ -49,8 +52,7 @@ export class BlockWriter {
   readonly #host: () => HostInfo;
   /** CLOCK_MONOTONIC of performance.now() = 0, in milliseconds. */
   readonly #origin = Number(process.hrtime.bigint()) / 1e6 - performance.now();
-  readonly #spare: Buffer[] = [];
-  #buffer = allocate(BLOCK);
+  #buffer: Buffer;
   #used = 0;
   #flags = 0;
   #wall = 0;
@@ -70,6 +72,7 @@ export class BlockWriter {
   constructor(store: BlockStore, host: () => HostInfo) {
     this.#store = store;
     this.#host = host;
+    this.#buffer = allocate(store.blockSize);
   }
 
   /** Whether so much waits that reading should stop: the kernel then queues events. */
@@ -98,12 +101,12 @@ export class BlockWriter {
   }
 
   /**
-   * Adds a datagram, copied.
+   * Adds a datagram, or what a record of several consists of, copied.
    *
    * @returns where its bytes are in {@link bytes}, until the next call
    */
   datagram(
-    type: 'datagram' | 'dumped' | 'truncated',
+    type: 'datagram' | 'dumped' | 'truncated' | 'datagrams',
     protocol: number,
     netns: number,
     from: Uint8Array,
@@ -125,38 +128,28 @@ export class BlockWriter {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#used === 0) return;
-    const buffer = this.#buffer;
     const length = this.#used;
-    const header = { length, wall: this.#wall, flags: this.#flags | (LE ? 0 : FLAG_BIG_ENDIAN) };
-    this.#buffer = this.#spare.pop() ?? allocate(BLOCK);
-    this.#used = 0;
-    this.#flags = 0;
-    this.#waiting += length;
-    const compressed = new Promise<Uint8Array>((resolve, reject) => {
-      brotliCompress(buffer.bytes.subarray(0, length), COMPRESSION, (error, result) => {
-        if (buffer.bytes.length === BLOCK && this.#spare.length < 4) this.#spare.push(buffer);
-        if (error) reject(error);
-        else resolve(result);
-      });
-    });
-    // A failure is handled below, in order.
-    compressed.catch(() => {});
     const before = this.#written;
-    this.#written = (async () => {
-      await before;
-      try {
-        await this.#store.write(writeBlock(await compressed, header));
-        if (this.#lost > 0) this.#noteLost();
-      } catch (error) {
-        const first = this.#lost === 0;
-        this.#lost += length;
-        this.#reason = (error as NodeJS.ErrnoException).code ?? String(error);
-        if (first) this.failed(error as Error);
-      }
-      const full = this.full;
-      this.#waiting -= length;
-      if (full && !this.full) this.drained();
-    })();
+    try {
+      const block = this.#endBlock();
+      this.#waiting += block.length;
+      this.#written = this.#write(block, length, before);
+    } catch (error) {
+      this.#written = before.then(() => this.#lose(length, error as Error));
+    }
+  }
+
+  async #write(block: Uint8Array, length: number, before: Promise<void>): Promise<void> {
+    await before;
+    try {
+      await this.#store.write(block);
+      if (this.#lost > 0) this.#noteLost();
+    } catch (error) {
+      this.#lose(length, error as Error);
+    }
+    const full = this.full;
+    this.#waiting -= block.length;
+    if (full && !this.full) this.drained();
   }
 
   /** @returns a promise that is fulfilled when everything is stored, or could not be */
@@ -166,6 +159,25 @@ export class BlockWriter {
     // What was lost just before may be noted now.
     this.flush();
     await this.#written;
+  }
+
+  /** The current block, compressed. Its memory can be used again. */
+  #endBlock(): Uint8Array {
+    const { bytes } = this;
+    const length = this.#used;
+    const header = { length, wall: this.#wall, flags: this.#flags | (LE ? 0 : FLAG_BIG_ENDIAN) };
+    this.#used = 0;
+    this.#flags = 0;
+    const { blockSize } = this.#store;
+    if (bytes.length > blockSize) this.#buffer = allocate(blockSize);
+    return writeBlock(brotliCompressSync(bytes.subarray(0, length), COMPRESSION), header);
+  }
+
+  #lose(length: number, error: Error): void {
+    const first = this.#lost === 0;
+    this.#lost += length;
+    this.#reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    if (first) this.failed(error);
   }
 
   #noteLost(): void {

@@ -8,14 +8,18 @@ import { openEventSocket, ReadThrottle } from '../monitor/event-socket.ts';
 import { LossDetector } from '../monitor/losses.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { now } from '../netlink/event.ts';
+import { MAX_BATCH } from '../socket/batch.ts';
 import type {
   BpfInstruction,
   DatagramBatch,
   NetlinkSocket,
   NetnsReference,
 } from '../socket/index.ts';
+import { LE } from '../wire/endian.ts';
+import { NLMSG_HDRLEN } from '../wire/message.ts';
 import type { BlockWriter } from './block-writer.ts';
 import { DUMPS, type Dumps } from './dumps.ts';
+import { align8 } from './format.ts';
 import { removeKeys } from './keys.ts';
 import type { RecordedProtocol, SnapshotNote } from './records.ts';
 
@@ -46,8 +50,11 @@ export interface EventRecording {
 const NUMBERS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 /** Milliseconds for which events are coalesced: fewer wake-ups, and times that are late by as much. */
 const COALESCE = 5;
-/** Milliseconds until it looks again whether events are waiting. */
-const AGAIN = 1;
+/**
+ * Milliseconds until it looks again whether events are waiting. It also looks after each batch that
+ * emptied the queue; this is for datagrams that make no batch, of other senders than the kernel.
+ */
+const AGAIN = 20;
 /** Milliseconds from an event that leaves a doubt to a snapshot, which then resolves several. */
 const DOUBT = 200;
 /** The least between two snapshots after losses, in milliseconds. */
@@ -57,6 +64,20 @@ const BUDGET = 200;
 
 /** Turns of the event loop in which waiting events are still read at the end. */
 const LAST_TURNS = 1000;
+
+/** Whether each datagram of a batch is one whole message, and each follows the one before. */
+function isPlain(batch: DatagramBatch): boolean {
+  const { count, view } = batch;
+  if (count === 0) return false;
+  let next = batch.offset(0);
+  for (let i = 0; i < count; i++) {
+    const at = batch.offset(i);
+    const length = batch.length(i);
+    if (at !== next || length < NLMSG_HDRLEN || view.getUint32(at, LE) !== length) return false;
+    next = at + align8(length);
+  }
+  return true;
+}
 
 type Phase = 'idle' | 'emptying' | 'dumping' | 'settling';
 
@@ -158,26 +179,61 @@ export class EventRecorder {
   #onBatch(batch: DatagramBatch): void {
     const { count } = batch;
     const writer = this.#writer;
-    const { index, keys, inspect } = this.#what;
-    const isXfrm = this.#what.protocol === 'xfrm';
     writer.at(batch.timestamp, batch.monotonic);
     if (batch.lost !== undefined) this.#losses.failed(batch.lost);
-    let doubtful = false;
-    for (let i = 0; i < count; i++) {
-      const length = batch.length(i);
-      const truncated = batch.truncated(i);
-      const type = truncated ? 'truncated' : 'datagram';
-      const at = writer.datagram(type, this.#number, index, batch.bytes, batch.offset(i), length);
-      // In the copy; the socket overwrites the original.
-      if (isXfrm && !keys) removeKeys(writer.view, writer.bytes, at, length);
-      if (truncated || inspect?.(writer.view, at, length)) doubtful = true;
-    }
+    const doubtful = isPlain(batch) ? this.#addTogether(batch) : this.#addOneByOne(batch);
     this.received += count;
     if (doubtful) this.#want(DOUBT);
     // Until the writer has drained: the kernel queues what comes meanwhile.
     if (writer.full) this.pause();
     else this.#throttle.batchRead(batch);
-    if (this.#phase === 'emptying' || this.#phase === 'settling') this.#look();
+    if (count < MAX_BATCH && this.#waitsForQuiet) this.#look();
+  }
+
+  /**
+   * Copies the batch as it is, which costs a third of copying its datagrams.
+   *
+   * @returns whether an event leaves a doubt
+   */
+  #addTogether(batch: DatagramBatch): boolean {
+    const writer = this.#writer;
+    const last = batch.count - 1;
+    const first = batch.offset(0);
+    const length = batch.offset(last) + batch.length(last) - first;
+    const { index } = this.#what;
+    const at = writer.datagram('datagrams', this.#number, index, batch.bytes, first, length);
+    const moved = at - first;
+    let doubtful = false;
+    for (let i = 0; i <= last; i++) {
+      if (this.#inspect(batch.offset(i) + moved, batch.length(i))) doubtful = true;
+    }
+    return doubtful;
+  }
+
+  #addOneByOne(batch: DatagramBatch): boolean {
+    let doubtful = false;
+    for (let i = 0; i < batch.count; i++) {
+      const length = batch.length(i);
+      const truncated = batch.truncated(i);
+      const type = truncated ? 'truncated' : 'datagram';
+      const { index } = this.#what;
+      const from = batch.offset(i);
+      const at = this.#writer.datagram(type, this.#number, index, batch.bytes, from, length);
+      if (this.#inspect(at, length) || truncated) doubtful = true;
+    }
+    return doubtful;
+  }
+
+  /**
+   * Removes the keys from a datagram, in the copy: the socket overwrites the original.
+   *
+   * @returns whether it leaves a doubt
+   */
+  #inspect(at: number, length: number): boolean {
+    const { view, bytes } = this.#writer;
+    const { keys, inspect, protocol } = this.#what;
+    if (!keys && protocol === 'xfrm') removeKeys(view, bytes, at, length);
+    return inspect?.(view, at, length) ?? false;
   }
 
   #note(note: SnapshotNote | { kind: 'overrun'; protocol: RecordedProtocol; code: string }): void {
@@ -201,6 +257,10 @@ export class EventRecorder {
       this.#phase = 'emptying';
       this.#look();
     }, due - at).unref();
+  }
+
+  get #waitsForQuiet(): boolean {
+    return this.#phase === 'emptying' || this.#phase === 'settling';
   }
 
   /** Continues a snapshot once no events are waiting. */

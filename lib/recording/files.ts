@@ -4,7 +4,17 @@
  * @module
  */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+  unlink,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockStore } from './block-writer.ts';
 import { isMagic, MAGIC } from './format.ts';
@@ -16,14 +26,24 @@ export const EXTENSION = '.nxr';
 const FILES = 16;
 /** The smallest file of a ring. */
 const LEAST = 64 * 1024;
+/** Bytes of a block: larger ones are compressed little better or faster (docs/performance.md). */
+const BLOCK = 2 ** 19;
 /** Milliseconds after which what was written is forced to the disk. */
 const SYNC = 1000;
 const MODE = 0o600;
+/**
+ * File systems of which the files are not stored but are the kernel's state (linux/magic.h): proc,
+ * sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs, bpf.
+ */
+const KERNEL_STATE = new Set([
+  0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x64626720, 0x74726163, 0x73636673, 0xcafe4a11,
+]);
 /** A full disk, in a quota or altogether. */
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
 
 /** One file, to which blocks are appended. */
 export class RecordingFile implements BlockStore {
+  readonly blockSize = BLOCK;
   readonly #file: FileHandle;
   #size: number;
   #synced = performance.now();
@@ -43,7 +63,11 @@ export class RecordingFile implements BlockStore {
     const file = await open(path, O_CREAT | O_RDWR | O_APPEND | O_NOFOLLOW, MODE);
     try {
       const about = await file.stat();
-      if (!about.isFile()) throw new RecordingError(`${path} is not a file`);
+      if (!about.isFile()) throw new RecordingError(`${path} is not a regular file`);
+      // Size 0 says nothing there: each of its files has it.
+      if (KERNEL_STATE.has((await statfs(path)).type)) {
+        throw new RecordingError(`${path} stores nothing: it shows the kernel's state`);
+      }
       if (about.size > 0) {
         const { buffer, bytesRead } = await file.read(
           Buffer.alloc(MAGIC.length),
@@ -118,8 +142,12 @@ const NAME = /^\d{10}\.nxr$/;
 
 /** A directory of files, of which the oldest is deleted when all together are too large. */
 export class RecordingRing implements BlockStore {
+  /** A block fits into a file of the ring. */
+  readonly blockSize: number;
   readonly #directory: string;
   readonly #most: number;
+  /** Bytes of one file. */
+  readonly #mostOfFile: number;
   /** The sizes of complete files, oldest first. */
   readonly #complete: Map<string, number>;
   #current: { readonly name: string; readonly file: RecordingFile } | undefined;
@@ -130,6 +158,8 @@ export class RecordingRing implements BlockStore {
   private constructor(directory: string, most: number, files: Map<string, number>) {
     this.#directory = directory;
     this.#most = most;
+    this.#mostOfFile = Math.max(LEAST, Math.floor(most / FILES));
+    this.blockSize = Math.min(BLOCK, this.#mostOfFile);
     this.#complete = files;
     const [last] = [...files.keys()].reverse();
     this.#next = last === undefined ? 1 : Number.parseInt(last, 10) + 1;
@@ -169,7 +199,7 @@ export class RecordingRing implements BlockStore {
   }
 
   async #write(block: Uint8Array): Promise<void> {
-    const most = Math.max(LEAST, Math.floor(this.#most / FILES));
+    const most = this.#mostOfFile;
     const { file, name } = this.#current ?? {};
     if (file && name && (file.size === 0 || file.size + block.length <= most)) {
       await file.write(block);

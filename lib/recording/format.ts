@@ -96,4 +96,12 @@ export const RECORD = {
   truncated: 5,
   /** JSON, Note. */
   note: 6,
+  /**
+   * Datagrams that were read together, each with exactly one message, padded to eight bytes: the
+   * length of a message says where the next is.
+   */
+  datagrams: 7,
 } as const;
+
+/** Where the message after one of this length begins, in a record of several datagrams. */
+export const align8 = (length: number): number => (length + 7) & ~7;

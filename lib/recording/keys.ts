@@ -16,30 +16,49 @@ const CONTROL = 16;
 /** Bytes of a control message after its header that are kept: the error code. */
 const ERROR_CODE = 4;
 
-/** How many bytes at the beginning of a payload hold no key. */
-type Known = (view: DataView, at: number, length: number) => number;
+/** How many bytes at the beginning of a payload hold no key: always as many, or by what is in it. */
+type Known = number | Counted;
+type Counted = (view: DataView, at: number, length: number) => number;
+
+/** In {@link Layout.known}. */
+const COUNTED = -1;
 
 /** Of one message type: bytes before the attributes, and what is known of each attribute. */
 interface Layout {
   readonly size: number;
-  readonly known: readonly (Known | undefined)[];
+  /** Bytes by number of the attribute, 0 if it is unknown, or COUNTED. */
+  readonly known: Int32Array;
+  readonly counted: readonly (Counted | undefined)[];
 }
 
-const layouts = new Map<number, Layout | undefined>();
+/** By type; null for those that are unknown. Each event asks, so this is an array. */
+const layouts: (Layout | null)[] = [];
+/** Types of XFRM are below this. */
+const TYPES = 256;
 
-function layoutOf(type: number): Layout | undefined {
-  if (layouts.has(type)) return layouts.get(type);
+function layoutOf(type: number): Layout | null {
+  if (type >= TYPES) return null;
+  const before = layouts[type];
+  if (before !== undefined) return before;
   const message = messageOf(type);
   const body = message?.event ?? message?.answer;
-  let layout: Layout | undefined;
+  let layout: Layout | null = null;
   if (body !== undefined) {
-    const known: (Known | undefined)[] = [];
-    for (const [number, attribute] of attributesByNumber(body.table)) {
-      if (body.use?.[number] !== 0) known[number] = knownOf(attribute);
+    const attributes = attributesByNumber(body.table);
+    const known = new Int32Array(Math.max(...attributes.keys()) + 1);
+    const counted: Counted[] = [];
+    for (const [number, attribute] of attributes) {
+      if (body.use?.[number] === 0) continue;
+      const of = knownOf(attribute);
+      if (typeof of === 'number') known[number] = of;
+      else {
+        known[number] = COUNTED;
+        counted[number] = of;
+      }
     }
-    layout = { size: body.size, known };
+    layout = { size: body.size, known, counted };
   }
-  layouts.set(type, layout);
+  layouts[type] = layout;
   return layout;
 }
 
@@ -49,7 +68,7 @@ function knownOf(of: Attribute): Known {
       const { struct } = of;
       const tail = struct.fields.at(-1) as PlacedField;
       const { size } = struct;
-      if (tail.type === 'key') return () => tail.offset;
+      if (tail.type === 'key') return tail.offset;
       if (tail.type === 'words') {
         const count = offsetOf(struct, tail.count);
         return (view, at, length) =>
@@ -59,21 +78,19 @@ function knownOf(of: Attribute): Known {
         const count = offsetOf(struct, tail.length);
         return (view, at, length) => (length < size ? size : size + view.getUint16(at + count, LE));
       }
-      return () => size;
+      return size;
     }
     case 'list': {
       const { size } = of.struct;
       return (_, __, length) => length - (length % size);
     }
     case 'address':
-      return () => 16;
+      return 16;
     case 'flag':
     case 'pad':
-      return () => 0;
-    default: {
-      const size = NUMBER_SIZE[of.type as NumberType] ?? 0;
-      return () => size;
-    }
+      return 0;
+    default:
+      return NUMBER_SIZE[of.type as NumberType] ?? 0;
   }
 }
 
@@ -104,11 +121,11 @@ function removeFromMessage(view: DataView, bytes: Uint8Array, start: number, end
   const type = view.getUint16(start + 4, LE);
   const body = start + NLMSG_HDRLEN;
   const layout = layoutOf(type);
-  if (layout === undefined) {
+  if (layout === null) {
     bytes.fill(0, type < CONTROL ? Math.min(body + ERROR_CODE, end) : body, end);
     return;
   }
-  const { known } = layout;
+  const { known, counted } = layout;
   for (let at = body + align4(layout.size); at < end; ) {
     const left = end - at;
     const length = left < NLA_HDRLEN ? 0 : view.getUint16(at, LE);
@@ -118,8 +135,9 @@ function removeFromMessage(view: DataView, bytes: Uint8Array, start: number, end
     }
     const from = at + NLA_HDRLEN;
     const payload = length - NLA_HDRLEN;
-    const of = known[view.getUint16(at + 2, LE) & NLA_TYPE_MASK];
-    const kept = of === undefined ? 0 : of(view, from, payload);
+    const number = view.getUint16(at + 2, LE) & NLA_TYPE_MASK;
+    const fixed = known[number] ?? 0;
+    const kept = fixed !== COUNTED ? fixed : (counted[number] as Counted)(view, from, payload);
     const next = at + align4(length);
     if (kept < payload) bytes.fill(0, from + kept, from + payload);
     for (let i = at + length; i < next && i < end; i++) bytes[i] = 0;

@@ -7,7 +7,9 @@ import { brotliDecompressSync, constants } from 'node:zlib';
 import type { EventTime } from '../netlink/event.ts';
 import { align4 } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
+import { NLMSG_HDRLEN } from '../wire/message.ts';
 import {
+  align8,
   BLOCK_HEADER,
   type BlockHeader,
   checksumOf,
@@ -197,6 +199,16 @@ function* readRecords(
       const truncated = type === RECORD.truncated;
       const { time } = course;
       yield { kind: 'datagram', protocol, netns, dumped, truncated, bytes: payload, time, at };
+    } else if (type === RECORD.datagrams) {
+      const more = { dumped: false, truncated: false, time: course.time, at };
+      for (let start = from, end = from + size; start < end; ) {
+        const length = end - start < NLMSG_HDRLEN ? 0 : view.getUint32(start, LE);
+        if (length < NLMSG_HDRLEN || length > end - start)
+          return 'a record of datagrams is damaged';
+        const message = bytes.subarray(start, start + length);
+        yield { kind: 'datagram', protocol, netns, bytes: message, ...more };
+        start += align8(length);
+      }
     }
   }
   return undefined;

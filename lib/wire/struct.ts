@@ -98,6 +98,8 @@ export interface Struct {
   readonly family: string | undefined;
   /** Whether all fields are required when the struct is present. */
   readonly whole: boolean;
+  /** Whether its values recur: tables share them. */
+  readonly recurs: boolean;
 }
 
 const camel = (kernel: string) =>
@@ -214,7 +216,7 @@ export function struct(
   typeName: string,
   doc: string,
   fields: readonly Field[],
-  more: { family?: string; whole?: true } = {},
+  more: { family?: string; whole?: true; recurs?: true } = {},
 ): Struct {
   let end = 0;
   let align = 1;
@@ -245,6 +247,7 @@ export function struct(
     align,
     family: more.family,
     whole: more.whole === true,
+    recurs: more.recurs === true,
   };
 }
 

@@ -15,6 +15,7 @@ import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/encodable.ts';
+import { sharingParts } from '../wire/recurring.ts';
 import { checkAlgorithm } from './algorithms.ts';
 import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './apply-result.ts';
 import type { Body } from './bodies.ts';
@@ -58,6 +59,9 @@ export type { DumpEnd, DumpResult } from '../netlink/dump.ts';
 export type { ApplyResult } from './apply-result.ts';
 export type { PolicyFilter, PolicyKey, StateFilter, StateKey } from './object-keys.ts';
 export type { ClientOptions, Dump, RequestOptions };
+
+/** Clients whose lists share what recurs ({@link sharingParts}): for tables. */
+export const sharingClients = new WeakSet<XfrmClient>();
 
 /**
  * Requests to the kernel's XFRM subsystem, over a socket of their own.
@@ -429,7 +433,11 @@ export class XfrmClient implements AsyncDisposable {
     pick: () => (reply: XfrmMessage) => Value | undefined,
     options: RequestOptions | undefined,
   ): Dump<Value> {
-    return new Dump(() => this.#connection.dumpBatches(requestOf(ask()), replyOf(pick()), options));
+    return new Dump(() => {
+      const decode = replyOf(pick());
+      const shared = sharingClients.has(this) ? sharingParts(decode) : decode;
+      return this.#connection.dumpBatches(requestOf(ask()), shared, options);
+    });
   }
 
   #ask(message: EncodableXfrmMessage<XfrmRequest>, options: RequestOptions | undefined) {

@@ -22,6 +22,7 @@ import { notAMultiple, tooShort, within, wrongLength } from '../wire/error.ts';
 import { readU64, s32, u8, u16, u32, writeU64 } from '../wire/integer.ts';
 import type { MessageWriter } from '../wire/message-writer.ts';
 import { readTruth, truthByte } from '../wire/names.ts';
+import { recurring } from '../wire/recurring.ts';
 import { keyBits, keyLength, writeKey } from '../wire/secret.ts';
 import { readName, readString, textLength, writeText } from '../wire/text.ts';
 import {
@@ -161,6 +162,13 @@ export function writeAeventId(
   v.setUint32(at + 44, u32(x.reqid, 'reqid'), LE);
 }
 
+const fixedXfrmAlgorithm = recurring(
+  68,
+  (v, b, at): XfrmAlgorithm => ({
+    name: readName(b, at),
+    keyBits: v.getUint32(at + 64, LE),
+  }),
+);
 export function readXfrmAlgorithm(
   v: DataView,
   b: Uint8Array,
@@ -171,10 +179,7 @@ export function readXfrmAlgorithm(
 ): XfrmAlgorithm {
   const bytes = Math.ceil(v.getUint32(at + 64, LE) / 8);
   if (bytes > length - 68) tooShort(path, at, 68 + bytes, length);
-  const value: XfrmAlgorithm = {
-    name: readName(b, at),
-    keyBits: v.getUint32(at + 64, LE),
-  };
+  const value = fixedXfrmAlgorithm(v, b, at);
   if (keys) value.key = new KeyMaterial(b.slice(at + 68, at + 68 + bytes));
   return value;
 }
@@ -195,6 +200,14 @@ export function writeXfrmAlgorithm(
   writeKey(b, at + 68, x.key);
 }
 
+const fixedAeadAlgorithm = recurring(
+  72,
+  (v, b, at): AeadAlgorithm => ({
+    name: readName(b, at),
+    keyBits: v.getUint32(at + 64, LE),
+    icvBits: v.getUint32(at + 68, LE),
+  }),
+);
 export function readAeadAlgorithm(
   v: DataView,
   b: Uint8Array,
@@ -205,11 +218,7 @@ export function readAeadAlgorithm(
 ): AeadAlgorithm {
   const bytes = Math.ceil(v.getUint32(at + 64, LE) / 8);
   if (bytes > length - 72) tooShort(path, at, 72 + bytes, length);
-  const value: AeadAlgorithm = {
-    name: readName(b, at),
-    keyBits: v.getUint32(at + 64, LE),
-    icvBits: v.getUint32(at + 68, LE),
-  };
+  const value = fixedAeadAlgorithm(v, b, at);
   if (keys) value.key = new KeyMaterial(b.slice(at + 72, at + 72 + bytes));
   return value;
 }
@@ -231,6 +240,14 @@ export function writeAeadAlgorithm(
   writeKey(b, at + 72, x.key);
 }
 
+const fixedAuthAlgorithm = recurring(
+  72,
+  (v, b, at): AuthAlgorithm => ({
+    name: readName(b, at),
+    keyBits: v.getUint32(at + 64, LE),
+    truncBits: v.getUint32(at + 68, LE),
+  }),
+);
 export function readAuthAlgorithm(
   v: DataView,
   b: Uint8Array,
@@ -241,11 +258,7 @@ export function readAuthAlgorithm(
 ): AuthAlgorithm {
   const bytes = Math.ceil(v.getUint32(at + 64, LE) / 8);
   if (bytes > length - 72) tooShort(path, at, 72 + bytes, length);
-  const value: AuthAlgorithm = {
-    name: readName(b, at),
-    keyBits: v.getUint32(at + 64, LE),
-    truncBits: v.getUint32(at + 68, LE),
-  };
+  const value = fixedAuthAlgorithm(v, b, at);
   if (keys) value.key = new KeyMaterial(b.slice(at + 72, at + 72 + bytes));
   return value;
 }
@@ -267,12 +280,7 @@ export function writeAuthAlgorithm(
   writeKey(b, at + 72, x.key);
 }
 
-export function readEncapTemplate(
-  v: DataView,
-  b: Uint8Array,
-  at: number,
-  outer: number,
-): EncapTemplate {
+export const readEncapTemplate = recurring(24, (v, b, at, outer): EncapTemplate => {
   const family = outer;
   return {
     type: EncapType.name(v.getUint16(at, LE)),
@@ -280,7 +288,7 @@ export function readEncapTemplate(
     dport: v.getUint16(at + 4),
     oa: readAddress(b, at + 8, family),
   };
-}
+});
 
 export function writeEncapTemplate(
   v: DataView,
@@ -306,7 +314,7 @@ withoutBoxes({
   softUseSeconds: undefined,
   hardUseSeconds: undefined,
 });
-export function readLifetimeLimits(v: DataView, _b: Uint8Array, at: number): LifetimeLimits {
+export const readLifetimeLimits = recurring(64, (v, _b, at): LifetimeLimits => {
   if (
     (v.getInt32(at) &
       v.getInt32(at + 4) &
@@ -361,7 +369,7 @@ export function readLifetimeLimits(v: DataView, _b: Uint8Array, at: number): Lif
       at + 56,
     );
   return value;
-}
+});
 
 export function writeLifetimeLimits(
   v: DataView,
@@ -380,7 +388,7 @@ export function writeLifetimeLimits(
 }
 
 withoutBoxes({ bytes: undefined, packets: undefined, addedAt: undefined, firstUsedAt: undefined });
-export function readLifetimeUsage(v: DataView, _b: Uint8Array, at: number): LifetimeUsage {
+export const readLifetimeUsage = recurring(32, (v, _b, at): LifetimeUsage => {
   const value: LifetimeUsage = {
     bytes: readU64(v, at),
     packets: readU64(v, at + 8),
@@ -390,7 +398,7 @@ export function readLifetimeUsage(v: DataView, _b: Uint8Array, at: number): Life
   if (isLarge(v, at + 16) || isLarge(v, at + 24))
     value.exact = readExact(v, 'addedAt', at + 16, 'firstUsedAt', at + 24);
   return value;
-}
+});
 
 export function writeLifetimeUsage(
   v: DataView,
@@ -421,13 +429,13 @@ export function writeXfrmMark(
   v.setUint32(at + 4, u32(x.mask, 'mask'), LE);
 }
 
-export function readReplayState(v: DataView, _b: Uint8Array, at: number): ReplayState {
+export const readReplayState = recurring(12, (v, _b, at): ReplayState => {
   return {
     oseq: v.getUint32(at, LE),
     seq: v.getUint32(at + 4, LE),
     bitmap: v.getUint32(at + 8, LE),
   };
-}
+});
 
 export function writeReplayState(
   v: DataView,
@@ -485,12 +493,7 @@ export function writeReplayStateEsn(
   });
 }
 
-export function readXfrmSelector(
-  v: DataView,
-  b: Uint8Array,
-  at: number,
-  outer: number,
-): XfrmSelector {
+export const readXfrmSelector = recurring(56, (v, b, at, outer): XfrmSelector => {
   const family = v.getUint16(at + 40, LE) || outer;
   return {
     daddr: readAddress(b, at, family),
@@ -506,7 +509,7 @@ export function readXfrmSelector(
     ifindex: v.getInt32(at + 48, LE),
     user: v.getUint32(at + 52, LE),
   };
-}
+});
 
 export function writeXfrmSelector(
   v: DataView,
@@ -531,13 +534,13 @@ export function writeXfrmSelector(
   v.setUint32(at + 52, u32(x.user, 'user'), LE);
 }
 
-export function readStateStats(v: DataView, _b: Uint8Array, at: number): StateStats {
+export const readStateStats = recurring(12, (v, _b, at): StateStats => {
   return {
     replayWindow: v.getUint32(at, LE),
     replay: v.getUint32(at + 4, LE),
     integrityFailed: v.getUint32(at + 8, LE),
   };
-}
+});
 
 export function writeStateStats(
   v: DataView,
@@ -882,12 +885,7 @@ export function writeSecurityContext(
   writeText(b, at + 8, x.label, size - 8, 'label');
 }
 
-export function readPolicyTemplate(
-  v: DataView,
-  b: Uint8Array,
-  at: number,
-  outer: number,
-): PolicyTemplate {
+export const readPolicyTemplate = recurring(64, (v, b, at, outer): PolicyTemplate => {
   const family = v.getUint16(at + 24, LE) || outer;
   return {
     daddr: readAddress(b, at, family),
@@ -903,7 +901,7 @@ export function readPolicyTemplate(
     ealgos: v.getUint32(at + 56, LE),
     calgos: v.getUint32(at + 60, LE),
   };
-}
+});
 
 export function writePolicyTemplate(
   v: DataView,

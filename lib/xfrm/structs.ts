@@ -41,7 +41,7 @@ export const xfrm_selector = struct(
     number('s32', 'ifindex', 'Interface index; 0 for any.'),
     number('u32', 'user', 'User id (__kernel_uid32_t); 0 for any.'),
   ],
-  { family: 'family' },
+  { family: 'family', recurs: true },
 );
 
 export const xfrm_id = struct(
@@ -111,27 +111,45 @@ export const xfrm_lifetime_cfg = struct(
       none: 'zero',
     }),
   ],
+  { recurs: true },
 );
 
-export const xfrm_lifetime_cur = struct('xfrm_lifetime_cur', 'LifetimeUsage', 'Usage so far.', [
-  number('u64', 'bytes', 'Bytes carried.'),
-  number('u64', 'packets', 'Packets carried.'),
-  number('u64', 'add_time', 'When it was added, in ms since 1970 (the kernel has whole seconds).', {
-    name: 'addedAt',
-    unit: 'moment',
-  }),
-  number('u64', 'use_time', 'When it was first used, in ms since 1970; undefined for never.', {
-    name: 'firstUsedAt',
-    unit: 'moment',
-    none: 'zero',
-  }),
-]);
+export const xfrm_lifetime_cur = struct(
+  'xfrm_lifetime_cur',
+  'LifetimeUsage',
+  'Usage so far.',
+  [
+    number('u64', 'bytes', 'Bytes carried.'),
+    number('u64', 'packets', 'Packets carried.'),
+    number(
+      'u64',
+      'add_time',
+      'When it was added, in ms since 1970 (the kernel has whole seconds).',
+      {
+        name: 'addedAt',
+        unit: 'moment',
+      },
+    ),
+    number('u64', 'use_time', 'When it was first used, in ms since 1970; undefined for never.', {
+      name: 'firstUsedAt',
+      unit: 'moment',
+      none: 'zero',
+    }),
+  ],
+  { recurs: true },
+);
 
-export const xfrm_stats = struct('xfrm_stats', 'StateStats', 'Packets that an SA refused.', [
-  number('u32', 'replay_window', 'Packets outside the replay window.'),
-  number('u32', 'replay', 'Packets seen before.'),
-  number('u32', 'integrity_failed', 'Packets whose integrity check failed.'),
-]);
+export const xfrm_stats = struct(
+  'xfrm_stats',
+  'StateStats',
+  'Packets that an SA refused.',
+  [
+    number('u32', 'replay_window', 'Packets outside the replay window.'),
+    number('u32', 'replay', 'Packets seen before.'),
+    number('u32', 'integrity_failed', 'Packets whose integrity check failed.'),
+  ],
+  { recurs: true },
+);
 
 export const xfrm_usersa_info = struct(
   'xfrm_usersa_info',
@@ -255,7 +273,7 @@ export const xfrm_user_tmpl = struct(
     number('u32', 'ealgos', 'Allowed encryption algorithms, one bit each.'),
     number('u32', 'calgos', 'Allowed compression algorithms, one bit each.'),
   ],
-  { family: 'family' },
+  { family: 'family', recurs: true },
 );
 
 export const xfrm_user_acquire = struct(
@@ -379,11 +397,17 @@ export const xfrm_user_kmaddress = struct(
   { family: 'family' },
 );
 
-export const xfrm_algo = struct('xfrm_algo', 'XfrmAlgorithm', 'An algorithm and its key.', [
-  name('alg_name', 'The kernel’s name of it.'),
-  number('u32', 'alg_key_len', 'Length of the key in bits.', { name: 'keyBits' }),
-  key('alg_key', 'alg_key_len'),
-]);
+export const xfrm_algo = struct(
+  'xfrm_algo',
+  'XfrmAlgorithm',
+  'An algorithm and its key.',
+  [
+    name('alg_name', 'The kernel’s name of it.'),
+    number('u32', 'alg_key_len', 'Length of the key in bits.', { name: 'keyBits' }),
+    key('alg_key', 'alg_key_len'),
+  ],
+  { recurs: true },
+);
 
 export const xfrm_algo_auth = struct(
   'xfrm_algo_auth',
@@ -397,6 +421,7 @@ export const xfrm_algo_auth = struct(
     }),
     key('alg_key', 'alg_key_len'),
   ],
+  { recurs: true },
 );
 
 export const xfrm_algo_aead = struct(
@@ -409,6 +434,7 @@ export const xfrm_algo_aead = struct(
     number('u32', 'alg_icv_len', 'Length of the check value in bits.', { name: 'icvBits' }),
     key('alg_key', 'alg_key_len'),
   ],
+  { recurs: true },
 );
 
 export const xfrm_encap_tmpl = struct(
@@ -421,7 +447,7 @@ export const xfrm_encap_tmpl = struct(
     number('be16', 'encap_dport', 'Destination port.', { name: 'dport' }),
     address('encap_oa', 'Original address.', { name: 'oa' }),
   ],
-  { family: 'outer' },
+  { family: 'outer', recurs: true },
 );
 
 export const xfrm_replay_state = struct(
@@ -433,6 +459,7 @@ export const xfrm_replay_state = struct(
     number('u32', 'seq', 'Highest number received.'),
     number('u32', 'bitmap', 'Which of the last 32 numbers were received.'),
   ],
+  { recurs: true },
 );
 
 export const xfrm_replay_state_esn = struct(

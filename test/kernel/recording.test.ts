@@ -1,6 +1,16 @@
 /** Recording and watching at once: a recording says afterwards what was said live. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -48,6 +58,8 @@ const HISTORY = new Set(['since', 'upSince', 'sinceKnown', 'rekeys', 'installedA
 
 const LISTS = ['state', 'policy', 'tunnels'] as const;
 
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
 /** A moment, and what the command said about it. */
 interface Said {
   readonly at: string;
@@ -60,7 +72,7 @@ async function allRead(): Promise<void> {
   const waiting = () =>
     /^\S+ +\d+ +\d+ +\S+ +[1-9]/m.test(readFileSync('/proc/net/netlink', 'latin1'));
   // At least one turn of the event loop: the monitor of this process has timers, too.
-  do await new Promise((resolve) => setImmediate(resolve));
+  do await nextTurn();
   while (waiting());
 }
 
@@ -202,7 +214,7 @@ test('a ring survives being killed, is readable meanwhile, and stays within its 
   const replayed = () => run('replay', ring, '--json').stdout;
   addPolicies(7);
   const isThere = () => readdirSync(ring).length > 0 && replayed().includes('"NEWPOLICY"');
-  while (!isThere()) await new Promise((resolve) => setImmediate(resolve));
+  while (!isThere()) await nextTurn();
   recorder.child.kill('SIGKILL');
   await recorder.exited;
   flush();
@@ -210,12 +222,84 @@ test('a ring survives being killed, is readable meanwhile, and stays within its 
   // Another one continues it, and says that something is missing.
   const next = await start('record', '--ring', '128KiB', '-o', ring, '--snapshots', '100ms');
   const policies = () => run('policy', '--recording', ring).stdout;
-  while (policies() !== '') await new Promise((resolve) => setImmediate(resolve));
+  while (policies() !== '') await nextTurn();
   await next.end();
   assert.match(replayed(), /"what":"resumed"/);
   assert.equal(policies(), '');
   const size = readdirSync(ring).reduce((sum, name) => sum + statSync(join(ring, name)).size, 0);
   assert(size <= 128 * 1024, `${size} bytes`);
+});
+
+/** Sizes of a file system that a test fills. */
+const SMALL = 512 * 1024;
+
+/** A small file system of its own, and how it is filled and emptied again. */
+function smallDisk(name: string) {
+  const mount = join(folder, name);
+  mkdirSync(mount);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL}`, 'tmpfs', mount]);
+  const filler = join(mount, 'filler');
+  return {
+    mount,
+    fill() {
+      for (let size = SMALL; size >= 1; size /= 2) {
+        try {
+          appendFileSync(filler, new Uint8Array(size));
+        } catch (error) {
+          assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+        }
+      }
+    },
+    empty: () => rmSync(filler),
+    [Symbol.dispose]: () => execFileSync('umount', [mount]),
+  };
+}
+
+test('a full disk is said, costs what was not written, and recording goes on', async () => {
+  using disk = smallDisk('full-file');
+  const file = join(disk.mount, 'all.nxr');
+  const recorder = await start('record', '-o', file, '--snapshots', '200ms');
+  const recorded = () => run('policy', '--recording', file).stdout;
+  addPolicies(7);
+  while (!recorded().includes('10.7.0.0/16')) await nextTurn();
+  // Snapshots alone need more room than is left in the last page.
+  disk.fill();
+  await recorder.said('not written: ENOSPC');
+  // What was written before can be read, and nothing of what was not remains.
+  const whole = run('replay', file);
+  assert.equal(whole.status, 0, whole.stderr);
+  assert.match(whole.stdout, /10\.7\.0\.0\/16/);
+  flush();
+  disk.empty();
+  await recorder.said('written again');
+  addPolicies(9);
+  while (!recorded().includes('10.9.0.0/16')) await nextTurn();
+  // A snapshot followed: the tables are right although events are missing.
+  assert.doesNotMatch(recorded(), /10\.7\./);
+  const { status } = await recorder.end();
+  assert.equal(status, 1);
+  assert.match(run('replay', file).stdout, /recording \d+ bytes were not written: ENOSPC/);
+  flush();
+});
+
+test('a ring on a full disk gives up its oldest files', async () => {
+  using disk = smallDisk('full-ring');
+  const ring = join(disk.mount, 'ring');
+  const recorder = await start('record', '--ring', '8MiB', '-o', ring, '--snapshots', '100ms');
+  const files = () => readdirSync(ring).filter((name) => name.endsWith('.nxr'));
+  while (files().length < 1) await nextTurn();
+  recorder.child.kill('SIGKILL');
+  await recorder.exited;
+  // A second file, after which the first may go.
+  const next = await start('record', '--ring', '8MiB', '-o', ring, '--snapshots', '100ms');
+  while (files().length < 2) await nextTurn();
+  const [oldest] = files();
+  disk.fill();
+  addPolicies(7);
+  while (files().includes(oldest as string)) await nextTurn();
+  while (!run('policy', '--recording', ring).stdout.includes('10.7.0.0/16')) await nextTurn();
+  await next.end();
+  flush();
 });
 
 test('wrong uses are errors that say what to do', () => {
@@ -226,4 +310,6 @@ test('wrong uses are errors that say what to do', () => {
   assert.match(run('state', '--recording', join(folder, 'none')).stderr, /ENOENT/);
   assert.match(run('state', '--recording', other).stderr, /is not a recording/);
   assert.match(run('record', '-o', other).stderr, /exists and is not a recording/);
+  assert.match(run('record', '-o', '/dev/null').stderr, /\/dev\/null is not a regular file/);
+  assert.match(run('record', '-o', '/proc/version').stderr, /\/proc\/version stores nothing/);
 });

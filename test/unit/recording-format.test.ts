@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { BlockWriter } from '../../lib/recording/block-writer.ts';
-import { BLOCK_HEADER, MAGIC, VERSION } from '../../lib/recording/format.ts';
+import { align8, BLOCK_HEADER, MAGIC, VERSION } from '../../lib/recording/format.ts';
 import { MORE, RecordingInput } from '../../lib/recording/input.ts';
 import { readBlocks } from '../../lib/recording/read-blocks.ts';
 import type { HostInfo, Note, RecordingRecord } from '../../lib/recording/records.ts';
+import { LE } from '../../lib/wire/endian.ts';
 
 const HOST: HostInfo = {
   session: 'one',
@@ -27,8 +28,22 @@ type Written =
       readonly netns: number;
       readonly protocol: number;
     }
+  | { readonly at: number; readonly together: readonly Uint8Array[] }
   | { readonly at: number; readonly note: Note }
   | 'flush';
+
+/** A message of this size, header included, full of a byte. */
+function message(size: number, filler: number): Uint8Array {
+  const bytes = new Uint8Array(size).fill(filler);
+  new DataView(bytes.buffer).setUint32(0, size, LE);
+  return bytes;
+}
+
+/** As a socket lays out what it read together. */
+function laidOut(messages: readonly Uint8Array[]): Uint8Array {
+  const all = messages.map((one) => Buffer.concat([one], align8(one.length)));
+  return new Uint8Array(Buffer.concat(all));
+}
 
 const arbitraryWritten: fc.Arbitrary<Written[]> = fc.array(
   fc.oneof(
@@ -37,6 +52,15 @@ const arbitraryWritten: fc.Arbitrary<Written[]> = fc.array(
       bytes: fc.uint8Array({ maxLength: 300 }),
       netns: fc.constantFrom(0, 1),
       protocol: fc.constantFrom(0, 6),
+    }),
+    fc.record({
+      at: fc.integer({ min: 0, max: 2 ** 40 }),
+      together: fc.array(
+        fc
+          .tuple(fc.integer({ min: 16, max: 300 }), fc.integer({ min: 0, max: 255 }))
+          .map(([size, filler]) => message(size, filler)),
+        { minLength: 1, maxLength: 20 },
+      ),
     }),
     fc.record({
       at: fc.integer({ min: 0, max: 2 ** 40 }),
@@ -55,7 +79,10 @@ const arbitraryWritten: fc.Arbitrary<Written[]> = fc.array(
 /** Writes it. @returns each block */
 async function write(all: readonly Written[], host = HOST): Promise<Uint8Array[]> {
   const blocks: Uint8Array[] = [];
-  const store = { write: async (block: Uint8Array) => void blocks.push(block) };
+  const store = {
+    blockSize: 2 ** 12,
+    write: async (block: Uint8Array) => void blocks.push(block),
+  };
   const writer = new BlockWriter(store, () => host);
   for (const one of all) {
     if (one === 'flush') {
@@ -64,7 +91,10 @@ async function write(all: readonly Written[], host = HOST): Promise<Uint8Array[]
     }
     writer.at(one.at, one.at / 2);
     if ('note' in one) writer.note(0, one.note);
-    else writer.datagram('datagram', one.protocol, one.netns, one.bytes, 0, one.bytes.length);
+    else if ('together' in one) {
+      const bytes = laidOut(one.together);
+      writer.datagram('datagrams', 6, 1, bytes, 0, bytes.length);
+    } else writer.datagram('datagram', one.protocol, one.netns, one.bytes, 0, one.bytes.length);
   }
   await writer.end();
   return blocks;
@@ -101,6 +131,11 @@ const asked = (all: readonly Written[]) =>
   all.flatMap((one) => {
     if (one === 'flush') return [];
     if ('note' in one) return [`${one.at} ${JSON.stringify(one.note)}`];
+    if ('together' in one) {
+      return one.together.map((each) =>
+        [one.at, HOST.namespaces[1], 6, Buffer.from(each).toString('hex')].join(' '),
+      );
+    }
     const { at, netns, protocol, bytes } = one;
     return [[at, HOST.namespaces[netns], protocol, Buffer.from(bytes).toString('hex')].join(' ')];
   });
@@ -121,6 +156,28 @@ describe('the format of recordings', () => {
         assert.deepEqual(said(read(bytes, chunk)), asked(all));
       }),
     );
+  });
+
+  it('reports datagrams that were read together and whose lengths are impossible', async () => {
+    for (const length of [0, 15, 33, 2 ** 32 - 1]) {
+      const bytes = laidOut([message(32, 7), message(32, 8)]);
+      new DataView(bytes.buffer).setUint32(32, length, LE);
+      const blocks: Uint8Array[] = [];
+      const store = {
+        blockSize: 2 ** 12,
+        write: async (block: Uint8Array) => void blocks.push(block),
+      };
+      const one = new BlockWriter(store, () => HOST);
+      one.at(1, 1);
+      one.datagram('datagrams', 6, 0, bytes, 0, bytes.length);
+      await one.end();
+      const records = read(Buffer.concat(blocks));
+      assert.equal(said(records).length, 1);
+      assert.deepEqual(
+        unreadable(records).map(({ reason }) => reason),
+        ['a record of datagrams is damaged'],
+      );
+    }
   });
 
   it('reads concatenated recordings, and says where another process took over', async () => {

@@ -57,6 +57,7 @@ const WIRE: Readonly<Record<string, readonly string[]>> = {
   integer: ['readU64', 's32', 'u16', 'u32', 'u8', 'writeBe64', 'writeU64'],
   'link-address': ['linkAddressLength', 'readLinkAddress', 'writeLinkAddress'],
   names: ['readTruth', 'truthByte'],
+  recurring: ['recurring'],
   secret: ['keyBits', 'keyLength', 'writeKey'],
   time: [
     'NO_LIMIT',

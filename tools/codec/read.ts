@@ -188,6 +188,7 @@ function readUnlimited(of: Struct): string {
 export function readerOf(of: Struct): string {
   const tail = tailOf(of);
   let body = '';
+  let fixed = '';
   if (of.family === 'outer') body += '  const family = outer;\n';
   else if (of.family !== undefined) body += `  const family = ${readAt(of, of.family)} || outer;\n`;
   const lines = decoded(of).flatMap((field) =>
@@ -223,17 +224,30 @@ export function readerOf(of: Struct): string {
       const stated = readAt(of, whole.kernel);
       body += `  if (${stated} !== ${tail.offset} + bytes) wrongLength(path, at, ${tail.offset} + bytes, ${stated});\n`;
     }
-    body += `  const value: ${of.name} = ${literal};
+    if (of.recurs) {
+      // What is before the key; there is none where values are shared.
+      fixed = `const fixed${of.name} = recurring(${tail.offset}, (v, b, at): ${of.name} => (${literal}));\n`;
+      body += `  const value = fixed${of.name}(v, b, at);
   ${read}
   return value;
 `;
+    } else {
+      body += `  const value: ${of.name} = ${literal};
+  ${read}
+  return value;
+`;
+    }
   }
   const uses = (parameter: string) =>
     new RegExp(`\\b${parameter}\\b`).test(body) ? parameter : `_${parameter}`;
   const parameters = [`${uses('v')}: DataView`, `${uses('b')}: Uint8Array`, 'at: number', ...more];
   const shape = decoded(of).map(({ name }) => `${name}: undefined`);
   const unboxed = decoded(of).some(mayBeLarge) ? `withoutBoxes({ ${shape.join(', ')} });\n` : '';
-  return `${unboxed}export function read${of.name}(${parameters.join(', ')}): ${of.name} {\n${body}}\n`;
+  if (of.recurs && tail === undefined) {
+    const given = [uses('v'), uses('b'), 'at', ...(needsOuter(of) ? ['outer'] : [])].join(', ');
+    return `${unboxed}export const read${of.name} = recurring(${of.size}, (${given}): ${of.name} => {\n${body}});\n`;
+  }
+  return `${unboxed}${fixed}export function read${of.name}(${parameters.join(', ')}): ${of.name} {\n${body}}\n`;
 }
 
 /** Arguments for a nest's reader, after the end offset. */

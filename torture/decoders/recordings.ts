@@ -98,6 +98,8 @@ function recorded(some: readonly Uint8Array[]): Uint8Array {
     for (const one of some) add(RECORD.dumped, protocol === 'xfrm' ? 6 : 0, one);
     for (const phase of ['dumped', 'settled']) json(RECORD.note, { ...note, phase });
     for (const one of some) add(RECORD.datagram, protocol === 'xfrm' ? 6 : 0, one);
+    // Damaged where one is not exactly one message.
+    if (protocol === 'xfrm') for (const one of some) add(RECORD.datagrams, 6, one);
   }
   const all = Buffer.concat(records);
   return writeBlock(brotliCompressSync(all), {
