@@ -177,6 +177,8 @@ export class Routes {
     const isMade = this.#answers.has(query, version);
     if (!isMade && this.#isBusy(response)) return;
     if (!isMade) this.#busy++;
+    // Nothing is written while it is being made.
+    response.socket?.setTimeout(0);
     this.#answers
       .get(query, version, make)
       .finally(() => {
