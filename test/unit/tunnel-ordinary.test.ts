@@ -13,7 +13,7 @@ const now = { wall: 1_000_000_000, monotonic: 0 };
 
 /** Mostly as usual: what is rare is one of many. */
 const rarely = <Value>(usual: Value, ...rare: readonly Value[]) =>
-  fc.oneof({ arbitrary: fc.constant(usual), weight: 12 }, fc.constantFrom(...rare));
+  fc.oneof({ arbitrary: fc.constant(usual), weight: 6 }, fc.constantFrom(...rare));
 
 const net = (address: string) => address.replace(/\d+$/, '0');
 const sa = fc.record({
@@ -28,9 +28,9 @@ const sa = fc.record({
 });
 const policy = fc.record({
   dir: fc.constantFrom('out' as const, 'in' as const, 'fwd' as const),
-  peer: rarely(THERE, ELSEWHERE),
+  peer: fc.constantFrom(THERE, ELSEWHERE),
   reqid: rarely(1, 2, 0),
-  prefix: rarely(32, 24, 0),
+  prefix: fc.constantFrom(32, 24, 0),
   templates: rarely<'own' | 'none' | 'two' | 'optional' | 'open' | 'back'>(
     ...(['own', 'none', 'two', 'optional', 'open', 'back'] as const),
   ),
@@ -41,8 +41,8 @@ const policy = fc.record({
   mode: rarely('tunnel' as const, 'transport' as const),
 });
 const whole = fc.record({
-  sas: fc.array(sa, { maxLength: 4 }),
-  policies: fc.array(policy, { maxLength: 4 }),
+  sas: fc.array(sa, { maxLength: 2 }),
+  policies: fc.array(policy, { maxLength: 2 }),
   local: fc.boolean(),
   fwd: rarely('accept' as const, 'block' as const),
 });
@@ -101,7 +101,7 @@ function policyOf(one: PolicyChoice, i: number): XfrmPolicy {
 test('an ordinary tunnel is what the full look finds', () => {
   let found = 0;
   fc.assert(
-    fc.property(whole, fc.boolean(), fc.boolean(), (given, paired, served) => {
+    fc.property(whole, rarely(true, false), rarely(true, false), (given, paired, served) => {
       const groups = new SaGroups();
       const policies = [...(paired ? PAIR : []), ...given.policies].map(policyOf);
       const pair = [true, false].map((out) => ({
