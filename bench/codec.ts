@@ -12,6 +12,7 @@ import { decodeXfrm } from '../lib/xfrm/decode.ts';
 import { encodeXfrm } from '../lib/xfrm/encode.ts';
 import { KeyMaterial } from '../lib/xfrm/key-material.ts';
 import { decodeNewSa, encodeNewSa, type Request } from './naive.ts';
+import { SPREAD } from './results.ts';
 import { median } from './stats.ts';
 
 /** Nanoseconds per message. */
@@ -117,11 +118,34 @@ for (let i = 0; i < MESSAGES; i++) {
   writer.wipe();
 }
 
+/** The same SAs, of eight shapes, each made anew. */
+const rebuilt = {
+  codec: (i: number) => {
+    const { state, ...message } = states[i] as (typeof states)[0];
+    const { aead, ...rest } = state;
+    encodeXfrm(writer, {
+      ...message,
+      state: {
+        ...rest,
+        ...(i & 1 ? { mark: { value: 1, mask: 3 } } : {}),
+        ...(i & 2 ? { ifId: i } : {}),
+        ...(i & 4 ? { lifetime: { hardAddSeconds: 3600 } } : {}),
+        aead: { ...aead },
+      },
+    });
+    const { length } = writer;
+    writer.wipe();
+    return length;
+  },
+  naive: encode.naive,
+};
+
 /** Compares the speeds, after checking that both give the same results. */
 export function codec(repeats: number, progress: (text: string) => void): CodecSpeed[] {
   progress('codec');
   return [
     measure('decode a NEWSA event, 352 bytes', repeats, decode),
     measure('encode a NEWSA request, 336 bytes', repeats, encode),
+    measure(SPREAD, repeats, rebuilt),
   ];
 }

@@ -12,6 +12,7 @@ import { codec } from './codec.ts';
 import { type Comparison, compare, type Scene } from './compare.ts';
 import { latencies } from './latency.ts';
 import { memory } from './memory.ts';
+import { requests } from './requests.ts';
 import { type Part, SIZES, type Size } from './results.ts';
 import { scale } from './scale.ts';
 import * as scenes from './scenes.ts';
@@ -50,9 +51,11 @@ async function host(): Promise<Part> {
       [scenes.policiesFilled, size.filled],
       [scenes.forged, { ...size.live, rounds: Math.ceil(size.live.rounds / 2) }],
       [scenes.forgedFilled, size.filled],
+      [scenes.updatesFilled, size.filled],
     ]),
     ...(wanted('latency') && { latencies: await latencies(size.latencies, progress) }),
     ...(wanted('dump') && { dump: await dump(size.dump, progress) }),
+    ...(wanted('requests') && { requests: await requests(size.requests, progress) }),
     ...(wanted('storm') && {
       storms: [
         await storm(size.storm, 64 * 2 ** 20, progress),
@@ -72,6 +75,7 @@ async function lab(): Promise<Part> {
     kernel: release(),
     comparisons: await comparisons([[scenes.states, size.lab]]),
     ...(wanted('dump') && { dump: await dump(size.dump, progress) }),
+    ...(wanted('requests') && { requests: await requests(size.requests, progress) }),
     ...(wanted('tunnels') && { tunnels: await tunnels(size.tunnels, progress) }),
     ...(wanted('verdicts') && { verdicts: await verdicts(size.verdicts, progress) }),
     ...(wanted('serve') && { scrapers: await scrapers(size.scrapers, progress) }),

@@ -5,6 +5,7 @@
  */
 import { contestants } from './contestants.ts';
 import { Listener, startLoad } from './listening.ts';
+import { MOST_EVENTS } from './results.ts';
 import { groups } from './scenes.ts';
 import { quantile } from './stats.ts';
 
@@ -22,7 +23,7 @@ export interface Latency {
 const LOADS = [
   { load: 'idle' },
   { load: '100,000 other events a second', rate: 100_000 },
-  { load: 'as many as the kernel makes', rate: 0 },
+  { load: MOST_EVENTS, rate: 0 },
 ];
 /** Microseconds between two changes. */
 const INTERVAL = 2000;

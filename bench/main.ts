@@ -82,7 +82,7 @@ async function measure(
   progress('on this kernel');
   const host = await onHost(args);
   let lab: Part | undefined;
-  if (['sas', 'dump', 'tunnels', 'verdicts', 'serve'].some(wanted)) {
+  if (['sas', 'dump', 'requests', 'tunnels', 'verdicts', 'serve'].some(wanted)) {
     try {
       progress('in the lab');
       lab = await inLab(args, quick ? 180_000 : 900_000);

@@ -101,9 +101,8 @@ function partText(part: Part, against?: string): string[] {
         `${buffer / 2 ** 20} MiB asked for, Linux ${version(part)}.\n\n${shown}`,
     );
   }
-  const { latencies, dump, storms, startup, memory, codec, tunnels, verdicts, served, scrapers } =
-    part;
-  const { scale } = part;
+  const { latencies, dump, requests, storms, startup, memory, codec } = part;
+  const { tunnels, verdicts, scale, served, scrapers } = part;
   if (latencies) {
     const rows = latencies.map(({ title, load, samples, median: middle, p99, most }) => [
       title,
@@ -124,6 +123,20 @@ function partText(part: Part, against?: string): string[] {
     texts.push(
       `### ${count(dump.entries)} ${dump.of}\n\n${table(['', 'milliseconds', '× ip'], rows)}\n\n` +
         `Linux ${version(part)}. An entry takes ${count(dump.bytesEach)} bytes of a monitor's memory.`,
+    );
+  }
+  if (requests) {
+    const { of, entries, times } = requests;
+    const rows = (['add', 'delete'] as const).flatMap((what) => {
+      const [ours = [], ip = []] = [times[what], times[`${what} with ip`]];
+      return [
+        [`ip -batch, ${what}`, range(ip, 0), '1.00'],
+        [`XfrmClient, ${what}`, range(ours, 0), range(ratios(ours, ip), 2)],
+      ];
+    });
+    texts.push(
+      `### ${count(entries)} ${of} added and deleted\n\n${table(['', 'milliseconds', '× ip'], rows)}\n\n` +
+        `Linux ${version(part)}.`,
     );
   }
   if (storms) {

@@ -6,6 +6,7 @@ import type { CodecSpeed } from './codec.ts';
 import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
+import type { Requests } from './requests.ts';
 import type { Scale } from './scale.ts';
 import type { Scrapers } from './scrapers.ts';
 import type { Served } from './serve.ts';
@@ -24,6 +25,7 @@ export const COMPARISONS = [
     'policies-filled',
     'newsa',
     'newsa-filled',
+    'updsa-filled',
     'sas',
   ],
 ];
@@ -35,6 +37,7 @@ export const PARTS = [
     'scale',
     'latency',
     'dump',
+    'requests',
     'storm',
     'startup',
     'memory',
@@ -44,12 +47,18 @@ export const PARTS = [
   ],
 ];
 
+/** The heaviest load beside which latency is measured. */
+export const MOST_EVENTS = 'as many as the kernel makes';
+/** What is encoded where callers build requests from others. */
+export const SPREAD = 'encode a NEWSA request built by spreading objects';
+
 /** Results from one kernel. */
 export interface Part {
   readonly kernel: string;
   readonly comparisons: readonly Comparison[];
   readonly latencies?: readonly Latency[];
   readonly dump?: Dump;
+  readonly requests?: Requests;
   readonly storms?: readonly Storm[];
   readonly startup?: readonly Startup[];
   readonly memory?: readonly Memory[];
@@ -96,6 +105,7 @@ export interface Size {
   readonly lab: { events: number; rounds: number };
   readonly latencies: number;
   readonly dump: { entries: number; rounds: number };
+  readonly requests: { entries: number; rounds: number };
   readonly storm: number;
   readonly startups: number;
   readonly memory: number;
@@ -114,6 +124,7 @@ const QUICK: Size = {
   lab: { events: 2000, rounds: 1 },
   latencies: 200,
   dump: { entries: 5000, rounds: 1 },
+  requests: { entries: 1000, rounds: 1 },
   storm: 50_000,
   startups: 3,
   memory: 200_000,
@@ -133,6 +144,7 @@ export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
     lab: { events: 50_000, rounds: 3 },
     latencies: 3000,
     dump: { entries: 100_000, rounds: 5 },
+    requests: { entries: 10_000, rounds: 7 },
     storm: 1_000_000,
     startups: 15,
     memory: 10_000_000,

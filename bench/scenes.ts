@@ -72,6 +72,15 @@ export const forgedFilled: Scene = {
   filled: true,
 };
 
+/** SAs that the tables have, each updated again and again. */
+export const updatesFilled: Scene = {
+  ...forgedFilled,
+  name: 'updsa-filled',
+  title: 'Updates of 4,096 SAs, out of a filled socket',
+  load: (events) => ['forge-updates', RECORDED, `${events}`],
+  only: ['floor', 'raw', 'decoded', 'monitor', 'ip'],
+};
+
 /** SAs added and deleted, on a kernel with ESP. */
 export const states: Scene = {
   name: 'sas',

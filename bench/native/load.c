@@ -4,6 +4,9 @@
 //   load sa EVENTS [RATE]            SAs (ESP, AES-GCM) added and deleted, likewise
 //   load forge FILE EVENTS [RATE]    multicasts of the message in FILE (hexadecimal digits), as the
 //                                    kernel sends them but for the source port
+//   load forge-updates FILE EVENTS [RATE]
+//                                    the same, but each SA is added once, then updated: another
+//                                    limit
 //   load larval EVENTS MICROSECONDS  larval SAs deleted, one each so many microseconds; the
 //                                    sequence number is the clock before the system call
 //
@@ -16,6 +19,7 @@
 #include <linux/netlink.h>
 #include <linux/xfrm.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,7 +207,7 @@ static void larval(uint64_t events, uint64_t microseconds) {
 // Datagrams per call of sendmmsg.
 enum { FORGED = 64 };
 
-static void forge(const char* path, uint64_t events, double rate) {
+static void forge(const char* path, uint64_t events, double rate, bool updates) {
   static unsigned char copies[FORGED][4096];
   struct iovec vectors[FORGED];
   struct mmsghdr datagrams[FORGED];
@@ -237,6 +241,10 @@ static void forge(const char* path, uint64_t events, double rate) {
       info->saddr.a4 = left(made + i);
       // As many SAs as a large gateway has, each reported many times.
       info->id.spi = htonl(0x1000 + (uint32_t)((made + i) & 4095));
+      if (!updates) continue;
+      uint64_t before = (made + i) >> 12;
+      header->nlmsg_type = before == 0 ? XFRM_MSG_NEWSA : XFRM_MSG_UPDSA;
+      info->lft.soft_packet_limit = before % 2 == 0 ? XFRM_INF : 1000000;
     }
     for (int done = 0; done < some;) {
       int sent = sendmmsg(fd, datagrams + done, some - done, 0);
@@ -251,7 +259,9 @@ static void forge(const char* path, uint64_t events, double rate) {
 
 int main(int argc, char** argv) {
   if (argc < 3)
-    errx(2, "usage: load policy|sa EVENTS [RATE] | forge FILE EVENTS [RATE] | larval EVENTS US");
+    errx(2,
+         "usage: load policy|sa EVENTS [RATE] | forge|forge-updates FILE EVENTS [RATE] | larval "
+         "EVENTS US");
   open_socket();
   uint64_t begun = nanoseconds();
   const char* kind = argv[1];
@@ -260,7 +270,9 @@ int main(int argc, char** argv) {
   } else if (strcmp(kind, "sa") == 0) {
     pairs(strtoull(argv[2], NULL, 10), argc > 3 ? atof(argv[3]) : 0, add_state, undo_state);
   } else if (strcmp(kind, "forge") == 0 && argc > 3) {
-    forge(argv[2], strtoull(argv[3], NULL, 10), argc > 4 ? atof(argv[4]) : 0);
+    forge(argv[2], strtoull(argv[3], NULL, 10), argc > 4 ? atof(argv[4]) : 0, false);
+  } else if (strcmp(kind, "forge-updates") == 0 && argc > 3) {
+    forge(argv[2], strtoull(argv[3], NULL, 10), argc > 4 ? atof(argv[4]) : 0, true);
   } else if (strcmp(kind, "larval") == 0 && argc > 3) {
     larval(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
   } else {

@@ -32,7 +32,8 @@ export interface RecordingNotice {
     | 'unwritten'
     | 'unreadable'
     | 'namespace-added'
-    | 'namespace-removed';
+    | 'namespace-removed'
+    | 'namespace-failed';
   /** In words. */
   readonly text: string;
   /** Bytes that are missing. */

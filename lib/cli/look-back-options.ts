@@ -49,13 +49,18 @@ export function checkSpan({ at, from, to }: SpanOptions, command: Command): void
   if (at && (from || to)) command.error("error: '--at' cannot be used with '--from' or '--to'");
 }
 
-/** Adds `--recording`, `--at`, `--from` and `--to`. */
+const addRecordingOption = (command: Command): Command =>
+  command
+    .option('-r, --recording <path>', 'look into a recording of `record` instead of this host')
+    .option('--at <time>', 'in it: what was at this time (default: at its end)');
+
+/** Adds `--recording` and `--at`, and says what times are. */
+export const addMomentOptions = (command: Command): Command =>
+  addRecordingOption(command).addHelpText('after', TIMES_HELP);
+
+/** Adds `--recording`, `--at`, `--from` and `--to`, and says what times are. */
 export const addLookBackOptions = (command: Command): Command =>
-  addSpanOptions(
-    command
-      .option('-r, --recording <path>', 'look into a recording of `record` instead of this host')
-      .option('--at <time>', 'in it: what was at this time (default: at its end)'),
-  );
+  addSpanOptions(addRecordingOption(command));
 
 /** A usage error for options that do not go together. */
 export function checkLookBack(options: LookBackOptions, command: Command): void {

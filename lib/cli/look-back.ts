@@ -13,6 +13,14 @@ import type { LookBackOptions, SpanOptions } from './look-back-options.ts';
 import { MomentError, parseMoment } from './moment.ts';
 import { formatNamespace } from './text/event.ts';
 
+const told = new Set<string>();
+/** Says something on standard error, once. */
+function tell(text: string): void {
+  if (told.has(text)) return;
+  told.add(text);
+  process.stderr.write(`netlink-xfrm: ${text}\n`);
+}
+
 /** A recording, and the part of it that is asked for. */
 export class LookBack {
   readonly recording: Recording;
@@ -54,10 +62,11 @@ export class LookBack {
       playback.take(next);
       next = playback.playTo(records, next.time.wall);
     }
-    const namespace = this.#choose(playback);
+    const namespace = this.#choose(playback, isSpan);
+    const { path } = this.recording;
     if (!namespace.isOpen) {
       throw new RecordingError(
-        `${this.recording.path}: nothing is known about ${new Date(from).toISOString()}: no snapshot was complete by then`,
+        `${path}: nothing is known about ${this.#then}: no snapshot was complete by then`,
       );
     }
     if (!namespace.synced) {
@@ -80,26 +89,55 @@ export class LookBack {
   }
 
   #isOpen({ namespaces }: Playback): boolean {
-    const chosen =
-      this.#netns === undefined ? [...namespaces.values()] : [namespaces.get(this.#netns)];
+    const meant = this.#meant;
+    const chosen = meant === undefined ? [...namespaces.values()] : [namespaces.get(meant)];
     return chosen.length > 0 && chosen.every((one) => one?.isOpen);
   }
 
   /** The namespace that is meant: as given, else the recorder's own, else the only one. */
-  #choose({ namespaces }: Playback): RecordedNamespace {
-    const [first, ...others] = namespaces.values();
-    const chosen =
-      this.#netns === undefined
-        ? (namespaces.get(null) ?? (others.length === 0 ? first : undefined))
-        : namespaces.get(this.#netns);
-    if (chosen) return chosen;
-    const names = [...namespaces.keys()].map(formatNamespace).join(', ');
-    const path = this.recording.path;
+  get #meant(): string | null | undefined {
+    if (this.#netns !== undefined) return this.#netns;
+    const names = this.#names;
+    if (names.includes(null)) return null;
+    return names.length === 1 ? names[0] : undefined;
+  }
+
+  get #names(): readonly (string | null)[] {
+    return this.recording.host?.namespaces ?? [];
+  }
+
+  #choose({ namespaces }: Playback, isSpan: boolean): RecordedNamespace {
+    const meant = this.#meant;
+    const chosen = meant === undefined ? undefined : namespaces.get(meant);
+    const names = [...new Set([...this.#names, ...namespaces.keys()])];
+    const listed = (some: readonly (string | null)[]) => some.map(formatNamespace).join(', ');
+    if (chosen && (isSpan || chosen.isRecorded)) {
+      const others = names.filter((name) => name !== meant);
+      if (this.#netns === undefined && others.length > 0) {
+        tell(
+          `this is about ${formatNamespace(chosen.label)}; --netns chooses another network namespace: ${listed(others)}`,
+        );
+      }
+      return chosen;
+    }
+    const { path } = this.recording;
+    if (meant === undefined) {
+      throw new RecordingError(
+        `${path} has several network namespaces: choose one with --netns: ${listed(names)}`,
+      );
+    }
+    if (names.includes(meant)) {
+      throw new RecordingError(
+        `${path}: ${printable(formatNamespace(meant))} did not exist, or was not recorded, at ${this.#then}`,
+      );
+    }
     throw new RecordingError(
-      this.#netns === undefined
-        ? `${path} has several network namespaces: choose one with --netns: ${names}`
-        : `${path} has no network namespace '${printable(this.#netns)}', only ${names || 'none'}`,
+      `${path} has no network namespace '${printable(formatNamespace(meant))}', only ${listed(names) || 'none'}`,
     );
+  }
+
+  get #then(): string {
+    return new Date(this.span.from).toISOString();
   }
 }
 

@@ -178,10 +178,10 @@ class Counters {
     try {
       while (left > 0 && !ended.signal.aborted) {
         await sleep(interval, undefined, { signal: ended.signal }).catch(() => {});
-        // The events of this span, too: sockets are polled between the two.
-        await setImmediate();
-        await setImmediate();
         const { before, span, seconds } = this.#read();
+        // All events from before the reading: the socket is polled between the two.
+        await setImmediate();
+        await setImmediate();
         for (const move of counterMoves(before, this.#last)) {
           if (left-- <= 0) break;
           const about = xfrmStatCounter(move.counter)?.about ?? 'both';

@@ -6,13 +6,13 @@ import { type Flow, FlowError, parseFlow } from '../fate/flow.ts';
 import { namespacePath } from '../monitor/namespace-path.ts';
 import { EXIT } from './exit.ts';
 import { formatJson } from './json.ts';
+import { addMomentOptions, checkLookBack, type LookBackOptions } from './look-back-options.ts';
 import { addFormatOptions, addNamespaceOption, formatOf, type OutputOptions } from './options.ts';
 import { endWhenUnread, LineOutput } from './terminal/output.ts';
 import { whyLines } from './why/lines.ts';
 import { whyMembers } from './why/record.ts';
 
-interface Options extends OutputOptions {
-  readonly netns?: string;
+interface Options extends OutputOptions, LookBackOptions {
   readonly dir?: FlowDirection;
   readonly mark?: number;
   readonly uid?: number;
@@ -42,7 +42,7 @@ export function whyCommand(): Command {
     .description(
       'Says what this kernel will do with a packet: the route, the policy that catches it, the SAs that\n' +
         'carry it or why there is none, the checks that it must pass, and what nearly applied.\n' +
-        'Nothing is sent. Needs CAP_NET_ADMIN.',
+        'Nothing is sent. Needs CAP_NET_ADMIN, but not for a recording.',
     )
     .argument('<flow...>', 'addresses, protocol, port')
     .addOption(
@@ -61,12 +61,16 @@ export function whyCommand(): Command {
         .conflicts('clear'),
     )
     .option('--clear', 'it comes in clear');
-  addNamespaceOption(addFormatOptions(command));
+  addMomentOptions(addNamespaceOption(addFormatOptions(command)));
   return command
     .addHelpText('after', EXAMPLES)
     .action(async (words: string[], options: Options) => {
       const format = formatOf(options, command);
-      const { netns, dir, interface: device, clear, spi, ...more } = options;
+      checkLookBack(options, command);
+      if (options.recording !== undefined && options.uid !== undefined) {
+        command.error("error: '--uid' is for routing, and a recording has no routes");
+      }
+      const { netns, dir, interface: device, clear, spi, recording, ...more } = options;
       let flow: Flow;
       try {
         flow = parseFlow(words);
@@ -78,7 +82,7 @@ export function whyCommand(): Command {
       endWhenUnread();
       const out = new LineOutput();
       const asked = {
-        netns: netns === undefined ? undefined : namespacePath(netns),
+        netns: netns === undefined || recording ? undefined : namespacePath(netns),
         direction: dir,
         device,
         mark,
@@ -86,9 +90,12 @@ export function whyCommand(): Command {
         ifId,
         spis: clear ? [] : spi,
       };
-      const fate = await askFate(flow, asked);
+      const now = { wall: Date.now(), monotonic: performance.now() };
+      const { fate, time } =
+        recording === undefined
+          ? { fate: await askFate(flow, asked), time: now }
+          : (await import('./why/recorded.ts')).recordedFate(flow, asked, recording, options);
       if (format.json) {
-        const time = { wall: Date.now(), monotonic: performance.now() };
         const where = netns === undefined ? {} : { netns };
         out.line(formatJson({ kind: 'why', time, ...whyMembers(fate) }, false, where));
       } else for (const line of whyLines(fate, format.colors)) out.line(line);

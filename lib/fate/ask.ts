@@ -9,6 +9,7 @@ import { contains, type Network, networkOf } from '../wire/network.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import { isWild } from '../xfrm/matching.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
+import { formatSpi } from '../xfrm/text.ts';
 import type { Fate, FlowDirection, Question, RouteAnswer } from './fate.ts';
 import { fateOf } from './fate.ts';
 import type { Flow } from './flow.ts';
@@ -154,7 +155,7 @@ class Asking {
         ifId: this.#options.ifId ?? from.info?.xfrm?.ifId,
         noPolicy: this.#setting(from.name, 'disable_policy'),
       },
-      through: this.#through(tables, mark),
+      through: throughOf(tables, this.#options.spis, mark),
     };
   }
 
@@ -227,6 +228,7 @@ class Asking {
       gateway: found.gateway ?? found.via?.address,
       source: found.prefSrc,
       ifId: this.#options.ifId ?? link?.info?.xfrm?.ifId,
+      under: link?.info?.xfrm?.link,
       // IPv6 has no such setting.
       noXfrm: this.#flow.family === 'inet' && this.#setting(link?.name, 'disable_xfrm'),
     } satisfies RouteAnswer;
@@ -272,19 +274,22 @@ class Asking {
       return undefined; // no /proc, or not this setting
     }
   }
-
-  #through(tables: Tables, mark: number): readonly XfrmState[] | undefined {
-    const { spis } = this.#options;
-    return spis?.map((spi) => {
-      const sas = tables.states.filter((one) => one.spi === spi && tables.isLocal(one.daddr));
-      const sa = sas.find((one) => arriving(tables, one, mark) === one);
-      if (sa) return sa;
-      const text = `0x${spi.toString(16).padStart(8, '0')}`;
-      throw new NotThere(
-        sas.length > 0
-          ? `the SA with the SPI ${text} is for another mark; packets for it are counted as XfrmInNoStates`
-          : `no SA of this host has the SPI ${text}; packets for it are counted as XfrmInNoStates`,
-      );
-    });
-  }
 }
+
+/** The SAs of this host with these SPIs. @throws NotThere */
+export const throughOf = (
+  tables: Tables,
+  spis: readonly number[] | undefined,
+  mark: number,
+): readonly XfrmState[] | undefined =>
+  spis?.map((spi) => {
+    const sas = tables.states.filter((one) => one.spi === spi && tables.isLocal(one.daddr));
+    const sa = sas.find((one) => arriving(tables, one, mark) === one);
+    if (sa) return sa;
+    const text = formatSpi(spi);
+    throw new NotThere(
+      sas.length > 0
+        ? `the SA with the SPI ${text} is for another mark; packets for it are counted as XfrmInNoStates`
+        : `no SA of this host has the SPI ${text}; packets for it are counted as XfrmInNoStates`,
+    );
+  });

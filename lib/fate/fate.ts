@@ -22,6 +22,8 @@ export interface RouteAnswer {
   readonly source: string | undefined;
   /** Interface id of the device, if it is an xfrm interface. */
   readonly ifId: number | undefined;
+  /** Index of the device below the xfrm interface, if it has one. */
+  readonly under?: number | undefined;
   /** IPsec is switched off for packets that leave by the device (sysctl disable_xfrm). */
   readonly noXfrm: boolean;
 }
@@ -47,6 +49,8 @@ export interface Question {
     | undefined;
   /** The SAs that it comes through, the outermost first; undefined: whichever is accepted. */
   readonly through: readonly XfrmState[] | undefined;
+  /** What the kernel was not asked, and is assumed. */
+  readonly assumed?: readonly string[];
 }
 
 export interface Fate {
@@ -116,10 +120,11 @@ const knowsDevice = ({ flow, direction, isBound }: Question): boolean =>
 
 type End = Pick<Sending, 'outcome' | 'because' | 'counters'>;
 
-function sending(
+/** What becomes of a packet that leaves by a route. @param stages takes what it meets @internal */
+export function sending(
   tables: Tables,
   packet: Packet,
-  { device, ifindex, ifId, noXfrm }: RouteAnswer,
+  { device, ifindex, ifId, under = 0, noXfrm }: Way,
   stages: (Receiving | Sending)[],
 ): End {
   if (noXfrm) {
@@ -128,10 +133,33 @@ function sending(
   }
   const first = send(tables, { ...packet, ifindex });
   stages.push(first);
-  if (first.outcome !== 'clear' || ifId === undefined) return first;
-  const second = send(tables, { ...packet, ifindex, ifId });
+  if (ifId === undefined || first.outcome === 'dropped' || hasOwnRoute(first)) return first;
+  // The xfrm interface looks again, with its id, and as if the packet left by the device below it
+  // (net/xfrm/xfrm_interface_core.c, xfrmi_xmit2).
+  const flow = outermostFlow(packet.flow, first);
+  const second = send(tables, { ...packet, flow, ifindex: under, ifId });
   stages.push(second);
-  if (second.outcome !== 'clear') return second;
-  const because = `${device} is an xfrm interface, and sends nothing without an SA: ${second.because}`;
-  return { outcome: 'dropped', because, counters: [] };
+  if (second.outcome === 'dropped' || hasOwnRoute(second)) return second;
+  const why =
+    second.outcome === 'clear'
+      ? `sends nothing without an SA: ${second.because}`
+      : 'sends nothing in transport mode, whose route leads back to it';
+  return {
+    outcome: 'dropped',
+    because: `${device} is an xfrm interface, and ${why}`,
+    counters: [],
+  };
+}
+
+type Way = Pick<RouteAnswer, 'device' | 'ifindex' | 'ifId' | 'under' | 'noXfrm'>;
+
+/** Whether it leaves by the route of an SA, not by its own: in transport mode it keeps that. */
+const hasOwnRoute = ({ through }: Sending): boolean =>
+  through.some(({ mode }) => mode !== 'transport');
+
+/** What its SAs, all of transport mode, make of it. */
+function outermostFlow(flow: Flow, { through }: Sending): Flow {
+  const proto = through.at(-1)?.proto;
+  if (proto === undefined) return flow;
+  return { ...flow, proto: proto === 'ah' ? 51 : 50, sport: undefined, dport: undefined };
 }

@@ -87,7 +87,9 @@ export function noteOf(from: Json | undefined): Note | undefined {
     case 'clock-set':
       return isNumber(by) ? { kind, by } : undefined;
     case 'namespace':
-      return state === 'added' || state === 'removed' ? { kind, state } : undefined;
+      return state === 'added' || state === 'removed' || state === 'failed'
+        ? { kind, state }
+        : undefined;
     case 'end':
       return { kind };
     default:

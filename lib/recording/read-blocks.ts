@@ -181,7 +181,7 @@ function* readRecords(
       if (host === undefined) return 'a block does not state its host';
       course.host = host;
       const resumed = before !== undefined && before.session !== host.session;
-      if (before === undefined || resumed || before.namespaces.length !== host.namespaces.length) {
+      if (before === undefined || resumed) {
         yield { kind: 'host', host, resumed, time: course.time, at };
       }
     } else if (type === RECORD.time) {

@@ -63,6 +63,8 @@ export class RecordedNamespace {
   #heardUntil = Number.NEGATIVE_INFINITY;
   #touched = false;
   #overruns = 0;
+  /** Whether it was recorded until now: not after it was removed. */
+  isRecorded = true;
   /** The error counters, as last recorded. */
   xfrmStat: Readonly<Record<string, string>> | undefined;
 
@@ -89,6 +91,11 @@ export class RecordedNamespace {
   /** Whether everything is right, as far as the recording says. */
   get synced(): boolean {
     return this.#xfrm.synced && (this.#options === undefined || this.#addresses.synced);
+  }
+
+  /** What becomes of packets that no policy matches, as far as the recording says. */
+  get defaults(): PolicyDefaults | undefined {
+    return this.#defaults;
   }
 
   /** When the counters were read last. */
@@ -151,8 +158,18 @@ export class RecordedNamespace {
       case 'owner':
         this.#own({ portId: note.portId, pid: note.pid, process: note.name });
         break;
+      case 'namespace':
+        this.isRecorded = note.state === 'added';
+        if (note.state === 'removed') this.#empty();
+        break;
       default:
     }
+  }
+
+  /** Its SAs and policies are gone with it: as after a snapshot with nothing in it. */
+  #empty(): void {
+    if (!this.#xfrm.isOpen) return;
+    for (const phase of ['begin', 'dumped', 'settled'] as const) this.#xfrm.snapshot(phase);
   }
 
   /** A part of the recording is missing. @param code of the loss, as in an overrun */

@@ -217,18 +217,28 @@ export class Recorder {
   }
 
   /** Ends recording a namespace. */
-  async remove(label: string | null): Promise<void> {
-    const one = this.#open.get(label);
+  async remove(label: string | null, state: 'removed' | 'failed' = 'removed'): Promise<void> {
+    const one = this.#take(label);
     if (one === undefined) return;
+    this.#note(one.index, { kind: 'namespace', state });
+    await this.#close(one);
+  }
+
+  /** No longer counts a namespace as recorded. */
+  #take(label: string | null): Recorded | undefined {
+    const one = this.#open.get(label);
     this.#open.delete(label);
-    for (const { received, overruns } of one.events) {
+    for (const { received, overruns } of one?.events ?? []) {
       this.#past.received += received;
       this.#past.overruns += overruns;
     }
-    this.#note(one.index, { kind: 'namespace', state: 'removed' });
-    one.stat.close();
-    await Promise.all(one.events.map((each) => each.close()));
-    one.held.close();
+    return one;
+  }
+
+  async #close({ stat, events, held }: Recorded): Promise<void> {
+    stat.close();
+    await Promise.all(events.map((each) => each.close()));
+    held.close();
   }
 
   /** Repeats, for a new file of a ring, what only older ones say. */
@@ -243,7 +253,8 @@ export class Recorder {
     for (const one of this.#ticks) clearInterval(one);
     await Promise.all(this.#recorders.map((one) => one.drain()));
     this.#readStats();
-    await Promise.all([...this.#open.keys()].map((label) => this.remove(label)));
+    const last = [...this.#open.keys()].map((label) => this.#take(label) as Recorded);
+    await Promise.all(last.map((one) => this.#close(one)));
     this.#note(0, { kind: 'end' });
     await this.#writer.end();
   }
@@ -255,7 +266,7 @@ export class Recorder {
   }
 
   #fail(label: string | null, error: unknown): void {
-    void this.remove(label);
+    void this.remove(label, 'failed');
     this.#unsettled.clear();
     this.#settled({});
     this.#options.failed(error, label);

@@ -55,8 +55,8 @@ export type Note =
     }
   /** The wall clock was set, by this many milliseconds. */
   | { readonly kind: 'clock-set'; readonly by: number }
-  /** Recording in a namespace started or ended. */
-  | { readonly kind: 'namespace'; readonly state: 'added' | 'removed' }
+  /** A namespace is recorded from here; it was removed; or it can no longer be recorded. */
+  | { readonly kind: 'namespace'; readonly state: 'added' | 'removed' | 'failed' }
   /** The recorder ended as asked. */
   | { readonly kind: 'end' };
 

@@ -212,9 +212,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     return !sends.some((one) => meet(one.entry.value.selector, answers));
   });
   const obstacle = (direction: TrafficDirection): Obstacle => {
-    const by = caught[direction].every((one) => one !== undefined)
-      ? caught[direction][0]
-      : undefined;
+    const by = caught[direction].find((one) => one !== undefined);
     const isUnanswered = direction === 'out' && unanswered;
     if (missing[direction].size === 0 && by === undefined && !isUnanswered) return CLEAR;
     return { missing: [...missing[direction]], caught: by, unanswered: isUnanswered };

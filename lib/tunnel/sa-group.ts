@@ -316,7 +316,7 @@ function joined(
   const isOnlyIts = (one: TemplateDemand) => {
     if (!isOwn(one) && one.reqid !== 0) return false;
     if (!isOpen(one)) return here(one) && (one.reqid !== 0 || alone.ends);
-    return here(one) && one.reqid !== 0 && !one.optional && alone.reqids;
+    return here(one) && one.reqid !== 0 && alone.reqids;
   };
   const isHere = (one: TemplateDemand) => fits(one, local, remote) || fits(one, remote, local);
   return {

@@ -10,6 +10,7 @@ import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
   demandsOf,
   fits,
+  isOnlyShared,
   isOpen,
   makesTunnel,
   type Pair,
@@ -20,7 +21,7 @@ import {
 import { each, excluding, has, including, MultiMap, NONE, sizeOf } from './few.ts';
 import { ordinaryPart } from './ordinary.ts';
 import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
-import { acceptsIn, labelsIn } from './policy-match.ts';
+import { acceptsIn, carriesOut, labelsIn } from './policy-match.ts';
 import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
 import { type Policy, Sa } from './tunnel-contents.ts';
 
@@ -176,11 +177,13 @@ export class SaGroups {
     return found;
   }
 
-  /** Whether no other groups with a key have SAs or policies. */
+  /** Whether no other groups with a key have SAs or policies, but for SAs from any source. */
   #isAlone(key: GroupsKey, groups: readonly SaGroup[]): boolean {
     const all = this.#groupsBy.get(key);
     if (sizeOf(all) > FEW) return false;
-    for (const one of all) if (!groups.includes(one) && !isVacant(one)) return false;
+    for (const one of all) {
+      if (!groups.includes(one) && !isVacant(one) && !isOnlyShared(one.pair)) return false;
+    }
     return true;
   }
 
@@ -286,15 +289,27 @@ export class SaGroups {
   /**
    * A trap policy for any peer requests SAs between the endpoints of each packet. When the SAs are
    * added, between the gateways or with a reqid of their own, so are policies for those packets, and
-   * the request is a leftover until it times out.
+   * the request is a leftover until it times out. So is one from a source that the kernel chose while
+   * another address was missing, if SAs of that serve the policy.
    */
   #isLeftOver({ pair, selector, mark, ifId }: SaNeed, reqids: ReadonlySet<number>): boolean {
     const [best] = this.#index.enclosing('out', selector, { mark, ifId });
     const key = pairKey(pair);
     const isHere = ({ from, to }: TemplateDemand) =>
       isWild(from) ? pair.includes(to) : pairKey(pairOf(from, to)) === key;
+    const isServed = (one: TemplateDemand) =>
+      isFromAny(one) &&
+      [...this.groupsByAddress(one.to)].some(
+        (group) =>
+          pairKey(group.pair) !== key &&
+          [...each(group.sas)].some(
+            ({ entry, isLarval }) =>
+              !isLarval && best && carriesOut(entry.value, one, best.entry.value),
+          ),
+      );
     const isElsewhere = (one: TemplateDemand) =>
-      (makesTunnel(one) || isFromAny(one)) && !(isHere(one) && reqids.has(one.reqid));
+      isServed(one) ||
+      ((makesTunnel(one) || isFromAny(one)) && !(isHere(one) && reqids.has(one.reqid)));
     return best?.demands.every(isElsewhere) ?? false;
   }
 
@@ -471,7 +486,8 @@ export class SaGroups {
   /** Marks for evaluation the groups that an SA from any source may serve. */
   #share({ entry }: Sa): void {
     const { saddr, daddr } = entry.value;
-    if (!isWild(saddr)) return;
+    // It may also serve a policy that requested SAs from other sources.
+    if (!isWild(saddr) && sizeOf(this.#fromAny.get(daddr)) === 0) return;
     for (const group of this.groupsByAddress(daddr)) this.dirty.add(group);
   }
 

@@ -9,7 +9,7 @@ import { LE } from './endian.ts';
 let sharing = false;
 
 /**
- * A decoder whose values share what recurs. Nobody may modify them, and it may not decode keys.
+ * A decoder whose values share what recurs. Nobody may modify them.
  *
  * It makes an event of an SA in a table twice as fast: otherwise more than a third of the time goes
  * into collecting what survives of each.

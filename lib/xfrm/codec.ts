@@ -179,7 +179,8 @@ export function readXfrmAlgorithm(
 ): XfrmAlgorithm {
   const bytes = Math.ceil(v.getUint32(at + 64, LE) / 8);
   if (bytes > length - 68) tooShort(path, at, 68 + bytes, length);
-  const value = fixedXfrmAlgorithm(v, b, at);
+  const shared = fixedXfrmAlgorithm(v, b, at);
+  const value = keys ? { ...shared } : shared;
   if (keys) value.key = new KeyMaterial(b.slice(at + 68, at + 68 + bytes));
   return value;
 }
@@ -218,7 +219,8 @@ export function readAeadAlgorithm(
 ): AeadAlgorithm {
   const bytes = Math.ceil(v.getUint32(at + 64, LE) / 8);
   if (bytes > length - 72) tooShort(path, at, 72 + bytes, length);
-  const value = fixedAeadAlgorithm(v, b, at);
+  const shared = fixedAeadAlgorithm(v, b, at);
+  const value = keys ? { ...shared } : shared;
   if (keys) value.key = new KeyMaterial(b.slice(at + 72, at + 72 + bytes));
   return value;
 }
@@ -258,7 +260,8 @@ export function readAuthAlgorithm(
 ): AuthAlgorithm {
   const bytes = Math.ceil(v.getUint32(at + 64, LE) / 8);
   if (bytes > length - 72) tooShort(path, at, 72 + bytes, length);
-  const value = fixedAuthAlgorithm(v, b, at);
+  const shared = fixedAuthAlgorithm(v, b, at);
+  const value = keys ? { ...shared } : shared;
   if (keys) value.key = new KeyMaterial(b.slice(at + 72, at + 72 + bytes));
   return value;
 }

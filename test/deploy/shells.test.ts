@@ -46,8 +46,8 @@ test('mandoc has nothing to say about the manual page, and shows it', async () =
 test('fish completes commands, options, values and filters', () => {
   const script = join(home, 'netlink-xfrm.fish');
   writeFileSync(script, runCommand(['completion', 'fish']).stdout);
-  const offered = (line: string) => {
-    const ask = `set fish_function_path ${tools.root}/usr/share/fish/functions; source ${script}; complete -C ${JSON.stringify(`netlink-xfrm ${line}`)}`;
+  const offered = (line: string, before = '') => {
+    const ask = `set fish_function_path ${tools.root}/usr/share/fish/functions; source ${script}; ${before} complete -C ${JSON.stringify(`netlink-xfrm ${line}`)}`;
     const { stdout, stderr, status } = run('fish', ['--no-config', '-c', ask]);
     assert.deepEqual({ stderr, status }, { stderr: '', status: 0 }, line);
     return stdout.split('\n').flatMap((one) => (one === '' ? [] : [one.split('\t')[0]]));
@@ -58,6 +58,10 @@ test('fish completes commands, options, values and filters', () => {
   assert.deepEqual(offered('state proto=e'), ['proto=esp']);
   assert.deepEqual(offered('wait --for rek'), ['rekeying']);
   assert.deepEqual(offered('completion z'), ['zsh']);
+  // A recording, then the peers of its tunnels.
+  assert.deepEqual(offered('timeline /usr/bin/printen'), ['/usr/bin/printenv']);
+  const says = `function netlink-xfrm; test "$argv" = 'tunnels --recording /usr/bin/printenv'; and echo 'up 192.0.2.1 > 198.51.100.7 esp'; end;`;
+  assert.deepEqual(offered('timeline /usr/bin/printenv 198', says), ['198.51.100.7']);
 });
 
 test('zsh takes the completion as its own', () => {

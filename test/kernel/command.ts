@@ -2,8 +2,10 @@
  * What the tests of the command share: running it as a user does.
  * @module
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { afterEach } from 'node:test';
 import { env, program, runCommand } from '../warm-command.ts';
 
@@ -75,4 +77,14 @@ export async function startBy(by: readonly string[], ...args: string[]) {
     },
     exited,
   };
+}
+
+/** Until nothing waits in any netlink socket of this namespace: the recorder has read everything. */
+export async function allRead(): Promise<void> {
+  // The fifth column, Rmem, of each socket.
+  const waiting = () =>
+    /^\S+ +\d+ +\d+ +\S+ +[1-9]/m.test(readFileSync('/proc/net/netlink', 'latin1'));
+  // At least one turn of the event loop: the monitor of this process has timers, too.
+  do await new Promise((resolve) => setImmediate(resolve));
+  while (waiting());
 }

@@ -8,16 +8,25 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import pc from 'picocolors';
 import { describePolicy, describeState } from '../../lib/cli/text/event.ts';
+import { sending } from '../../lib/fate/fate.ts';
 import { describeFlow, type Flow, type Packet } from '../../lib/fate/flow.ts';
 import { arrive } from '../../lib/fate/receive.ts';
 import { arriving } from '../../lib/fate/sa-lookup.ts';
 import { send } from '../../lib/fate/send.ts';
 import type { Tables } from '../../lib/fate/tables.ts';
+import type { Receiving, Sending } from '../../lib/fate/verdict.ts';
 import { readXfrmStat, subscribe, XfrmClient, type XfrmState } from '../../lib/index.ts';
 import { Wire } from '../../lib/testing/wire.ts';
 import { Random } from '../unit/random.ts';
 import { type FateWorld, fateWorldOf, type Sent } from './fate-worlds.ts';
-import { type Ability, ADDRESSES, FENCES, OracleHosts, type Side } from './oracle-hosts.ts';
+import {
+  type Ability,
+  ADDRESSES,
+  FENCES,
+  OracleHosts,
+  type Side,
+  XFRM_INTERFACE,
+} from './oracle-hosts.ts';
 import { withoutEsp } from './support.ts';
 
 const chosen = process.env.NETLINK_XFRM_WORLD;
@@ -174,22 +183,28 @@ function foretell(sent: Sent, tables: Record<Side, Tables>, tally: Tally): [bool
     const come = certain(arrive(tables.left, 'fwd', { ...packet, ifindex: 0 }, []));
     if (come.outcome === 'dropped') return dropped('left', come.counters, come.because);
   }
-  const sending = certain(send(tables.left, packet));
-  for (const sa of sending.through) tally.add(nameOf('left', sa));
-  if (sending.outcome === 'dropped') return dropped('left', sending.counters, sending.because);
-  words.push(`left: ${sending.outcome}, ${sending.because}`);
+  const stages: (Receiving | Sending)[] = [];
+  const { device = 'cable' } = sent;
+  const ifId = device === XFRM_INTERFACE.name ? XFRM_INTERFACE.ifId : undefined;
+  const way = { device, ifindex: packet.ifindex, ifId, under: cableIndex, noXfrm: false };
+  const end = sending(tables.left, packet, way, stages);
+  for (const stage of stages) certain(stage);
+  const passed = stages.flatMap((stage) => ('through' in stage ? stage.through : []));
+  for (const sa of passed) tally.add(nameOf('left', sa));
+  if (end.outcome === 'dropped') return dropped('left', end.counters, end.because);
+  words.push(`left: ${end.outcome}, ${end.because}`);
   const through: XfrmState[] = [];
-  const outermost = sending.through.at(-1);
+  const outermost = passed.at(-1);
   tally.add(
     outermost
       ? `wire ${outermost.proto} ${outermost.daddr} 0x${outermost.spi.toString(16)}`
       : `wire clear ${sent.source} > ${sent.target}`,
   );
-  if (sending.through.some((sa) => sa.mode !== 'transport' && sa.saddr === '0.0.0.0')) {
+  if (passed.some((sa) => sa.mode !== 'transport' && sa.saddr === '0.0.0.0')) {
     words.push('its source is a wildcard: it gets lost on the way');
     return [false, words];
   }
-  for (const sa of sending.through.toReversed()) {
+  for (const sa of passed.toReversed()) {
     const theirs = arriving(tables.right, sa, 0);
     if (theirs === undefined) {
       for (const one of through) tally.add(nameOf('right', one));
@@ -198,7 +213,12 @@ function foretell(sent: Sent, tables: Record<Side, Tables>, tally: Tally): [bool
     through.push(theirs);
   }
   const come = certain(
-    arrive(tables.right, forwarded ? 'fwd' : 'in', { ...packet, mark: 0, ifindex: 0 }, through),
+    arrive(
+      tables.right,
+      forwarded ? 'fwd' : 'in',
+      { ...packet, mark: 0, ifindex: 0, ifId: comesBy(through) },
+      through,
+    ),
   );
   if (!come.counters.some((one) => /State(Dir|Exp)|Acquire/.test(one))) {
     for (const sa of through) tally.add(nameOf('right', sa));
@@ -211,18 +231,25 @@ function foretell(sent: Sent, tables: Record<Side, Tables>, tally: Tally): [bool
   }
   words.push(`right: ${come.outcome}, ${come.because}`);
   if (!forwarded) return [true, words];
-  const onward = certain(send(tables.right, { ...packet, mark: come.mark, ifindex: 0 }));
+  const onward = certain(send(tables.right, { ...packet, mark: come.mark, ifindex: 0, ifId: 0 }));
   if (onward.outcome === 'dropped') return dropped('right', onward.counters, onward.because);
   words.push(`right, onward: ${onward.outcome}, ${onward.because}`);
   return [onward.outcome === 'clear', words];
 }
 
 let cableIndex = 0;
+let xfrmIndex = 0;
 let wire: Wire;
 let doubtful = 0;
 /** The kernel knows the interface of an IPv6 packet of its own only from a socket bound to it. */
-const indexOf = ({ family, from }: Sent) =>
-  family === 'inet' || from === 'leftSite' ? cableIndex : 0;
+const indexOf = ({ family, from, device }: Sent) => {
+  if (device !== undefined) return xfrmIndex;
+  return family === 'inet' || from === 'leftSite' ? cableIndex : 0;
+};
+
+/** The interface id of the xfrm interface that a packet comes by on the right: that of the last SA. */
+const comesBy = (through: readonly XfrmState[]): number =>
+  abilities.has('xfrm') && through.at(-1)?.ifId === XFRM_INTERFACE.ifId ? XFRM_INTERFACE.ifId : 0;
 
 /** What the left host sent on the cable, but for fences. */
 function onWire(from: number): string[] {
@@ -274,7 +301,7 @@ async function judge(seed: number): Promise<{ wrong: string | undefined; packets
         const sent = packets[i] as Sent;
         const mark = arrives === arrived[i] ? ' ' : '!';
         const said = arrived[i] ? 'arrived' : 'did not arrive';
-        return ` ${mark} ${sent.from} ${describeFlow(flowOf(sent))} mark ${sent.mark}: ${words.join('; ')}; ${said}`;
+        return ` ${mark} ${sent.from} ${describeFlow(flowOf(sent))} mark ${sent.mark} ${sent.device ?? ''}: ${words.join('; ')}; ${said}`;
       }),
       ...a.filter((one) => !b.includes(one)).map((one) => `  foretold: ${one}`),
       ...b.filter((one) => !a.includes(one)).map((one) => `  happened: ${one}`),
@@ -295,6 +322,7 @@ async function judge(seed: number): Promise<{ wrong: string | undefined; packets
 test('what becomes of packets is foretold', { skip: withoutEsp }, async () => {
   await clear();
   cableIndex = (await oracle.hosts.left.route.getLink({ name: 'cable' })).index;
+  if (abilities.has('xfrm')) xfrmIndex = await oracle.addXfrmInterfaces();
   let wrong = 0;
   let packets = 0;
   for (const [i, seed] of SEEDS.entries()) {

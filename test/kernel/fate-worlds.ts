@@ -15,6 +15,7 @@ import {
   type Packet,
   type Side,
   type Where,
+  XFRM_INTERFACE,
 } from './oracle-hosts.ts';
 import { algorithmOf, anyOf, type Family } from './oracle-shapes.ts';
 import type { Policy, Sa } from './oracle-worlds.ts';
@@ -58,7 +59,9 @@ const MARKS = [0, 0, 0, 1, 0x11, 5];
 export function fateWorldOf(random: Random, can: ReadonlySet<Ability>, cable: number): FateWorld {
   // An SA that reaches its limit is gone after the packet.
   const worn = random.chance(1, 8);
-  const packets = Array.from({ length: worn ? 1 : 4 + random.below(10) }, () => packetOf(random));
+  const packets = Array.from({ length: worn ? 1 : 4 + random.below(10) }, () =>
+    packetOf(random, can.has('xfrm')),
+  );
   const world: FateWorld = {
     sas: { left: [], right: [] },
     policies: { left: [], right: [] },
@@ -78,7 +81,8 @@ export function fateWorldOf(random: Random, can: ReadonlySet<Ability>, cable: nu
   return world;
 }
 
-function packetOf(random: Random): Sent {
+/** @param hasXfrm whether there are xfrm interfaces, through which some of IPv4 are sent */
+function packetOf(random: Random, hasXfrm: boolean): Sent {
   const family = random.pick(['inet', 'inet', 'inet6'] as const);
   const from = random.pick(['left', 'left', 'leftSite'] as const);
   const to: Where = from === 'left' ? 'right' : 'rightSite';
@@ -98,6 +102,10 @@ function packetOf(random: Random): Sent {
     port: isIcmp ? random.below(3) : random.pick([9, 1701, 6081]),
     sport: isIcmp ? (family === 'inet' ? 44 : 100) : random.pick([4999, 5000, 5001]),
     mark: from === 'left' ? random.pick(MARKS) : 0,
+    ...(hasXfrm &&
+      from === 'left' &&
+      family === 'inet' &&
+      random.chance(2, 3) && { device: XFRM_INTERFACE.name }),
   };
 }
 
@@ -156,7 +164,8 @@ class Maker {
     const selector = this.#selector(packet);
     const templates = this.#templates(packet);
     const mark = this.#mark(packet);
-    const ifId = random.chance(1, 16) ? IF_ID : undefined;
+    const ifId = this.#ifId(packet);
+    const theirIfId = this.#theirIfId();
     const out = this.#policy('out', selector, templates, { mark, ifId });
     this.#add('left', out);
     if (random.chance(1, 3)) this.#replaceLater('left', out);
@@ -167,7 +176,7 @@ class Maker {
         const { left } = ADDRESSES.outer[template.family as Family];
         ends = { saddr: left, daddr: template.daddr as string };
       }
-      this.#sas(packet, template, ends, { mark, ifId });
+      this.#sas(packet, template, ends, { mark, ifId }, theirIfId);
     }
     const peer = packet.from === 'left' ? 'in' : 'fwd';
     if (random.chance(1, 8)) return;
@@ -177,8 +186,29 @@ class Maker {
       const theirs = templates.map((one) => this.#accepting(one));
       if (random.chance(1, 12) && theirs.length > 0) theirs.pop();
       if (random.chance(1, 16)) theirs.push(...this.#templates(packet));
-      this.#add('right', this.#policy(dir, { ...wider, ifindex: 0 }, theirs, {}));
+      this.#add(
+        'right',
+        this.#policy(dir, { ...wider, ifindex: 0 }, theirs, { ifId: this.#nearly(theirIfId) }),
+      );
     }
+  }
+
+  /** The interface id of a policy that sends. */
+  #ifId({ device }: Sent): number | undefined {
+    const random = this.#random;
+    if (!this.#can.has('xfrm')) return random.chance(1, 16) ? IF_ID : undefined;
+    if (random.chance(1, 16)) return random.pick([IF_ID, XFRM_INTERFACE.ifId]);
+    return device !== undefined && random.chance(3, 4) ? XFRM_INTERFACE.ifId : undefined;
+  }
+
+  /** That of the peer's SAs and policies. */
+  #theirIfId(): number | undefined {
+    return this.#can.has('xfrm') && this.#random.chance(1, 2) ? XFRM_INTERFACE.ifId : undefined;
+  }
+
+  #nearly(ifId: number | undefined): number | undefined {
+    if (!this.#can.has('xfrm') || !this.#random.chance(1, 8)) return ifId;
+    return this.#random.pick([undefined, XFRM_INTERFACE.ifId, IF_ID]);
   }
 
   /** A policy that forwarded packets meet on their way. */
@@ -326,6 +356,7 @@ class Maker {
     template: Template,
     ends: { readonly saddr: string; readonly daddr: string },
     { mark, ifId }: Pick<Policy, 'mark' | 'ifId'>,
+    theirIfId: number | undefined,
   ): void {
     const random = this.#random;
     if (random.chance(1, 10)) return;
@@ -368,7 +399,11 @@ class Maker {
           random.chance(1, 8) && { dir: random.chance(1, 4) ? 'in' : 'out' }),
       } as Sa);
       if (random.chance(1, 12)) continue;
-      const theirs = { ...sa, replayWindow: 32 } as Sa;
+      const theirs = {
+        ...sa,
+        replayWindow: 32,
+        ...defined({ ifId: this.#nearly(theirIfId) }),
+      } as Sa;
       this.#world.sas.right.push(random.chance(1, 5) ? this.#differing(theirs, packet) : theirs);
     }
   }

@@ -447,8 +447,10 @@ export class Life {
       case 4: {
         const out = tunnels.filter(({ dir }) => dir === 'out');
         if (out.length === 0) break;
+        const lost = random.pick(out);
+        if (this.#isOneOfSome(lost)) break;
         this.#say('no policy out');
-        this.#deletePolicy('left', random.pick(out));
+        this.#deletePolicy('left', lost);
         break;
       }
       case 5:
@@ -490,6 +492,8 @@ export class Life {
         if (policy.dir === 'fwd' && OWN.test(policy.selector?.daddr as string)) break;
         // So is one for packets to this host where all are forwarded.
         if (policy.dir === 'in' && isOfSite(policy)) break;
+        // An optional template lets packets pass through any SA of transport mode, as above.
+        if (template?.mode === 'transport' && template.optional) break;
         this.#rePolicy(
           policy,
           templated({ reqid: (template?.reqid ?? 0) + 3 }),
@@ -566,6 +570,11 @@ export class Life {
         const isForSome = (one: Policy) =>
           isForAll(one) && ((!one.mark && !one.ifId) || isOfLink(one));
         if (sa.selector || tunnels.some(isForSome)) break;
+        // Inside of a tunnel for the other family, 6.1 compares it as if it was of that one.
+        const isOther = ({ selector: its, templates = [] }: Policy) =>
+          its?.family !== family &&
+          templates.some(({ proto, reqid }) => proto === sa.proto && reqid === sa.reqid);
+        if (sa.mode === 'transport' && tunnels.some(isOther)) break;
         const saddr = family === 'inet6' ? 'fd00:77::' : '10.77.0.0';
         const prefixlenS = family === 'inet6' ? 64 : 16;
         const daddr = anyOf(family as Family);
@@ -585,6 +594,31 @@ export class Life {
       default:
         this.#say('nothing goes wrong');
     }
+  }
+
+  /**
+   * Whether others send to the same peer, and the policy that accepts the answers names no source,
+   * and no reqid, or another than SAs between these ends have: it is not known to be of this tunnel.
+   */
+  #isOneOfSome({ selector, templates }: Policy): boolean {
+    const { policies, sas } = this.#hosts.left;
+    const [first] = templates ?? [];
+    const isOfAny = (reqid: number | undefined) =>
+      !reqid ||
+      (reqid !== first?.reqid &&
+        sas.some((sa) => sa.reqid === reqid && ANY.test(sa.saddr as string)));
+    const isNobodys = (one: Policy) =>
+      one.dir === 'in' &&
+      one.selector?.daddr === selector?.saddr &&
+      one.selector?.saddr === selector?.daddr &&
+      (one.templates ?? []).every(
+        ({ saddr, reqid }) => isOfAny(reqid) && ANY.test(saddr as string),
+      );
+    const isSibling = (one: Policy) =>
+      one.dir === 'out' &&
+      one.selector !== selector &&
+      one.templates?.some(({ daddr }) => daddr === first?.daddr);
+    return policies.some(isNobodys) && policies.some(isSibling);
   }
 
   /** Whether a policy is for the gateways themselves and there is a vti, whose ESP packets then meet it too. */

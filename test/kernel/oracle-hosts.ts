@@ -107,7 +107,7 @@ def icmp(kind, code, text):
     return struct.pack('!BBHI', kind, code, sum16(data), 0) + text.encode()
 poll.register(0, selectors.EVENT_READ)
 rest = ''
-def send(source, target, text, port=9, sport=0, mark=0, protocol=17):
+def send(source, target, text, port=9, sport=0, mark=0, protocol=17, device=''):
     if target == GROUP:
         listening.sendto(text.encode(), (target, 0, 0, socket.if_nametoindex('cable')))
         return
@@ -115,12 +115,14 @@ def send(source, target, text, port=9, sport=0, mark=0, protocol=17):
     if protocol != 17:
         with socket.socket(family, socket.SOCK_RAW, protocol) as s:
             if mark: s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+            if device: s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
             s.bind((source, 0))
             s.sendto(text.encode() if protocol == 253 else icmp(sport, port, text), (target, 0))
         return
     with socket.socket(family, socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if mark: s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        if device: s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         s.bind((source, sport))
         s.sendto(text.encode(), (target, port))
 print('ready', flush=True)
@@ -160,10 +162,15 @@ export interface Packet {
   readonly mark?: number;
   /** Default: 17, UDP; 253; or 1 and 58, ICMP, of which the ports are type and code. */
   readonly protocol?: number;
+  /** SO_BINDTODEVICE. */
+  readonly device?: string;
 }
 
 /** What not all kernels can: SAs for a CPU (6.13), SAs with a direction (6.10), links of type vti and xfrm. */
 export type Ability = 'cpus' | 'directions' | 'vti' | 'xfrm';
+
+/** The xfrm interface of both hosts, where the kernel has such. */
+export const XFRM_INTERFACE = { name: 'ipsec7', ifId: 7 } as const;
 
 class Endpoint {
   readonly #child: ChildProcess;
@@ -248,6 +255,7 @@ export class OracleHosts {
       this.hosts.left,
       own.map((one) => `address del ${one}/${one.includes(':') ? 128 : 32} dev lo`),
     );
+    await ipLines(this.hosts.left, [`link del ${XFRM_INTERFACE.name}`], true);
     await settings(this.hosts.left, ['ipv4/ip_forward=0', 'ipv6/conf/all/forwarding=0']);
     await this.hosts[Symbol.asyncDispose]();
   }
@@ -273,6 +281,20 @@ export class OracleHosts {
     if (status !== 0) return found;
     await this.hosts.left.ip('link del trial');
     return found.add('xfrm');
+  }
+
+  /** Gives both hosts an xfrm interface. @returns its index on the left one */
+  async addXfrmInterfaces(): Promise<number> {
+    const { name, ifId } = XFRM_INTERFACE;
+    for (const side of SIDES) {
+      // Without a link-local address IPv6 sends nothing by itself that policies are for.
+      await ipLines(this.hosts[side], [
+        `link add ${name} type xfrm dev cable if_id ${ifId}`,
+        `link set ${name} addrgenmode none`,
+        `link set ${name} up`,
+      ]);
+    }
+    return (await this.hosts.left.route.getLink({ name })).index;
   }
 
   /** What a file of /proc/net says in the namespace of a host. */
@@ -318,9 +340,9 @@ export class OracleHosts {
   ): Promise<boolean[]> {
     const texts = packets.map(() => `packet-${++this.#fences}`);
     for (const [i, { from, source, target, ...rest }] of packets.entries()) {
-      const { port = 9, sport = 0, mark = 0, protocol = 17 } = rest;
+      const { port = 9, sport = 0, mark = 0, protocol = 17, device = '' } = rest;
       const text = texts[i] as string;
-      this.#ends[from].send({ source, target, port, sport, mark, protocol, text });
+      this.#ends[from].send({ source, target, port, sport, mark, protocol, device, text });
     }
     const heard = new Set<string>();
     const senders = [...new Set(packets.map(({ from }) => from))];

@@ -57,10 +57,8 @@ after(async () => {
 });
 
 async function clear(): Promise<void> {
-  for (const client of Object.values(clients)) {
-    await client.flushStates();
-    await client.flushPolicies();
-  }
+  const all = Object.values(clients).flatMap((one) => [one.flushStates(), one.flushPolicies()]);
+  await Promise.all(all);
 }
 
 async function perform(operation: Operation, world: World): Promise<void> {
@@ -101,6 +99,18 @@ async function perform(operation: Operation, world: World): Promise<void> {
           await oracle.send(from, { source: ends.left, target: ends.right }, 1);
       }
   }
+}
+
+/** Requests are sent without waiting for the answers to those before: the kernel takes them in order. */
+async function performAll(world: World): Promise<void> {
+  const requests: Promise<void>[] = [];
+  for (const operation of world.operations) {
+    if (['ip', 'listen', 'traffic'].includes(operation.do)) {
+      await Promise.all(requests.splice(0));
+      await perform(operation, world);
+    } else requests.push(perform(operation, world));
+  }
+  await Promise.all(requests);
 }
 
 /** What of packets arrives, in ESP or AH. */
@@ -182,7 +192,7 @@ async function judgeWorld(
   const world = worldOf(new Random(seed), abilities);
   const wrong: string[] = [];
   try {
-    for (const operation of world.operations) await perform(operation, world);
+    await performAll(world);
     await watching.refresh();
     await counting.refresh();
     const before = await reasons();

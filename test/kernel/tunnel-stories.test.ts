@@ -73,13 +73,15 @@ story('a missed rekey: past its soft limit nobody brings a successor', async () 
   await addPair(left, 'left', SECOND, { lifetime: { softAddSeconds: 1, hardAddSeconds: 2 } });
   await deletePair(left, 'left', FIRST);
   await story.tells('down');
-  assert.deepEqual(story.chapter(), [
+  // The kernel counts in seconds: if the SAs are not of the same one, the tunnel is one-way in between.
+  const lines = story.chapter().filter((line) => line !== 'state: one-way, was expiring');
+  assert.deepEqual(lines.slice(0, -1), [
     'state: rekeying, was up',
     'rekeyed: out SA 1 to SA 2, in SA 3 to SA 4',
     'state: up, was rekeying',
     'state: expiring, was up',
-    'down: down, was expiring, expired',
   ]);
+  assert.match(lines.at(-1) ?? '', /^down: down, was (expiring|one-way), expired$/);
   // The second SA is missed a moment later than the first.
   const unreplaced = () => [...monitor.tunnels][0]?.unreplaced;
   while (unreplaced() !== 2) await monitor.refresh();

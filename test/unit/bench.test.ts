@@ -18,7 +18,7 @@ import {
   versionsTable,
 } from '../../bench/report.ts';
 import { requirements } from '../../bench/requirements.ts';
-import { BENCH_SCHEMA, type Part, type Results } from '../../bench/results.ts';
+import { BENCH_SCHEMA, MOST_EVENTS, type Part, type Results, SPREAD } from '../../bench/results.ts';
 import { quantile, ratios, spread, unsteadiness } from '../../bench/stats.ts';
 
 const outcome = (name: string, base: string, cpu: number[], lost = [0], rate = [700_000]) =>
@@ -105,9 +105,19 @@ test('requirements are checked against medians', () => {
   });
   assert.deepEqual(met({ comparisons: [filled([500_000, 600_000, 700_000])] }), [true]);
   assert.deepEqual(met({ comparisons: [filled([500_000, 599_999, 700_000])] }), [false]);
-  const latency = { name: 'decoded', title: '', load: 'idle', samples: 1, median: 1, most: 1 };
-  assert.deepEqual(met({ latencies: [{ ...latency, p99: 999 }] }), [true]);
-  assert.deepEqual(met({ latencies: [{ ...latency, p99: 1000 }] }), [false]);
+  const latency = { title: '', load: 'idle', samples: 1, median: 1 };
+  const base = { ...latency, name: 'floor', p99: 100, most: 1 };
+  const judged = (p99: number, most: number) =>
+    met({ latencies: [base, { ...latency, name: 'decoded', p99, most }] });
+  assert.deepEqual(judged(300, 3000), [true, true]);
+  assert.deepEqual(judged(301, 3001), [false, false]);
+  const busy = { ...latency, name: 'decoded', load: MOST_EVENTS, p99: 50_001, most: 1 };
+  assert.deepEqual(met({ latencies: [busy] }), [false]);
+  const codec = { title: SPREAD, codec: 1500, naive: 1 };
+  assert.deepEqual(met({ codec: [codec] }), [true]);
+  const times = { add: [10, 30], 'add with ip': [20, 30], delete: [21], 'delete with ip': [20] };
+  const requests = { of: 'SAs', entries: 10_000, times } as const;
+  assert.deepEqual(met({ requests }), [true, false]);
   const memory = { title: '', events: 1, early: 5, earlyRss: 7 };
   const grown = { late: 5 + 2 ** 20, rss: 7 + 2 ** 24 };
   assert.deepEqual(met({ memory: [{ ...memory, ...grown }] }), [false, false]);

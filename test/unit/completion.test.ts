@@ -118,6 +118,13 @@ test('bash completes the peers of tunnels', () => {
   assert.deepEqual(offered(script, 'wait 203', fake), ['203.0.113.1']);
   // Without the parts that bash has split off.
   assert.deepEqual(offered(script, 'wait 2001:db8:', fake), [':2']);
+  // Those of a recording, after it.
+  const recorded = `netlink-xfrm() { [[ "$*" == 'tunnels --recording /usr/bin/printenv' ]] && printf '%s\\n' '${lines[0]}'; };`;
+  assert.deepEqual(offered(script, 'timeline /usr/bin/printenv 1', recorded), ['198.51.100.7']);
+  assert.deepEqual(offered(script, 'timeline --json /usr/bin/printen', recorded), [
+    '/usr/bin/printenv',
+  ]);
+  assert.deepEqual(offered(script, 'diff /usr/bin/printen', recorded), ['/usr/bin/printenv']);
 });
 
 test('the scripts for the shells and the manual page have all commands and options', async () => {

@@ -72,3 +72,11 @@ test('an error ends sharing', () => {
     known.state.lifetime,
   );
 });
+
+test('keys are never shared', () => {
+  const message = capture('uml-6.1/newsa_v4_tunnel_aead.event0');
+  const withKeys = { ...inputOf(message), keys: true };
+  const withKey = decodeShared(withKeys, 0, message.length) as NewSaEvent;
+  assert(withKey.state.aead?.key !== undefined);
+  assert.equal((outcome(decodeShared, message) as NewSaEvent).state.aead?.key, undefined);
+});

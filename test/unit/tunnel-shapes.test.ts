@@ -728,3 +728,34 @@ test('a policy with an open end is another tunnel’s if it takes some of the an
   world.look().pass(1000);
   assert.equal(world.only.reason, 'no inbound ah SA');
 });
+
+test('a request from a source that the kernel chose meanwhile is a leftover if SAs from another serve the policy', () => {
+  const other = '192.0.2.11';
+  const world = new World();
+  policyOf(world, 'out', [{ saddr: ANY }], { selector: ALL });
+  policyOf(world, 'in', [{}], { selector: ALL });
+  world.addPair(0x1001);
+  world.open();
+  world.removeSa(0x1001);
+  world.acquire(other);
+  world.look().pass(1000);
+  const states = () => [...world.tunnels].map(({ local, state }) => `${local} ${state}`).sort();
+  assert.deepEqual(states(), [`${HERE} one-way`, `${other} acquiring`]);
+  world.addSa(0x1002);
+  world.look().pass(1000);
+  assert.deepEqual(states(), [`${HERE} up`]);
+});
+
+test('an optional inbound policy from any source without an outbound one for the answers', () => {
+  const world = new World();
+  const [one, two] = [net('10.1.0.0', '10.2.0.0'), net('10.1.0.0', '10.3.0.0')];
+  for (const selector of [one, two]) policyOf(world, 'out', [{}], { selector });
+  for (const selector of [net('10.2.0.0', '10.1.0.0'), net('10.3.0.0', '10.1.0.0')])
+    policyOf(world, 'in', [{ saddr: ANY, optional: true }], { selector });
+  world.addPair(0x1001);
+  world.open();
+  assert.equal(world.only.state, 'up');
+  world.removePolicies(({ dir, selector }) => dir === 'out' && selector.daddr === two.daddr);
+  world.look().pass(1000);
+  assert.match(world.only.reason, /^no outbound policy for answers/);
+});

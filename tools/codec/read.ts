@@ -225,9 +225,10 @@ export function readerOf(of: Struct): string {
       body += `  if (${stated} !== ${tail.offset} + bytes) wrongLength(path, at, ${tail.offset} + bytes, ${stated});\n`;
     }
     if (of.recurs) {
-      // What is before the key; there is none where values are shared.
+      // What is before the key may be shared; a value with a key never is.
       fixed = `const fixed${of.name} = recurring(${tail.offset}, (v, b, at): ${of.name} => (${literal}));\n`;
-      body += `  const value = fixed${of.name}(v, b, at);
+      body += `  const shared = fixed${of.name}(v, b, at);
+  const value = keys ? { ...shared } : shared;
   ${read}
   return value;
 `;

@@ -291,6 +291,7 @@ const kinds: { [Kind in OneKind]: Members<Extract<JsonRecord, { kind: Kind }>> }
           'unreadable',
           'namespace-added',
           'namespace-removed',
+          'namespace-failed',
         ],
       },
       text: { description: 'The same in words.', ...string },

@@ -74,6 +74,10 @@ export const whyKinds: { why: Members<Extract<JsonRecord, { kind: 'why' }>> } = 
         'What the tables do not tell, and might change the verdict.',
         array(string),
       ),
+      assumed: described(
+        'What was not asked from the kernel, because this is about a recording.',
+        array(string),
+      ),
       route: object(
         {
           type: { anyOf: [string, number] },

@@ -1,6 +1,6 @@
 /** Completion for bash (3.2 and newer), without the package bash-completion. @module */
 import type { CommandWords, OptionWords, Words } from './words.ts';
-import { NAMESPACES, PEERS } from './words.ts';
+import { NAMESPACES, PEERS, RECORDED_PEERS } from './words.ts';
 
 const OWN_COMMANDS = {
   netns: `words=$(${NAMESPACES}); [[ $value == */* ]] && files=1`,
@@ -24,8 +24,15 @@ function argumentCase({ name, options, arguments: all }: CommandWords): string {
   const does = [
     `options='${flagsOf(options)}'`,
     `words='${[...words, ...keys.map((key) => `${key}=`)].join(' ')}'`,
-    ...(peers ? [`words="$words $(${PEERS})"`] : []),
-    ...(files ? ['files=1'] : []),
+    ...(peers === 'live' ? [`words="$words $(${PEERS})"`] : []),
+    // The recording, then its tunnels.
+    ...(peers === 'recorded'
+      ? [
+          `if [[ -n $recording ]]; then words="$words $(${RECORDED_PEERS})"; else words='' files=1; fi`,
+        ]
+      : files
+        ? ['files=1']
+        : []),
     ...(command ? ['commands=1'] : []),
   ];
   return `    ${name}) ${does.join('; ')} ;;`;
@@ -35,7 +42,7 @@ export function bashCompletion({ options, commands, filters }: Words): string {
   const names = commands.map(({ name }) => name);
   return `# Completion of netlink-xfrm for bash, made by: netlink-xfrm completion bash
 _netlink_xfrm() {
-  local line=\${COMP_LINE:0:COMP_POINT} command='' options='' words='' files='' commands=''
+  local line=\${COMP_LINE:0:COMP_POINT} command='' recording='' options='' words='' files='' commands=''
   local -a typed
   # Split at blanks, as the command sees words; COMP_WORDS is also split at = and :.
   read -ra typed <<< "$line"
@@ -44,7 +51,9 @@ _netlink_xfrm() {
   local current=\${typed[last]} previous=\${typed[last - 1]}
   for ((i = 1; i < last; i++)); do
     if [[ \${typed[i]} == -- ]]; then after=1; break; fi
-    [[ -z $command && \${typed[i]} != -* ]] && command=\${typed[i]}
+    if [[ -z $command && \${typed[i]} != -* ]]; then command=\${typed[i]}
+    elif [[ -z $recording && -e \${typed[i]} ]]; then recording=\${typed[i]}
+    fi
   done
   local value=$current
   if [[ $current == --*=* ]]; then

@@ -1,6 +1,6 @@
 /** Completion for fish. @module */
 import type { CommandWords, OptionWords, Values, Words } from './words.ts';
-import { NAMESPACES, PEERS } from './words.ts';
+import { NAMESPACES, PEERS, RECORDED_PEERS } from './words.ts';
 
 const quoted = (text: string) => `'${text.replaceAll('\n', ' ').replace(/[\\']/g, '\\$&')}'`;
 
@@ -32,12 +32,23 @@ export function fishCompletion({ options, commands, filters }: Words): string {
       ...(words.length + terms.length > 0
         ? [add(`-a ${quoted([...words, ...terms].join(' '))}`)]
         : []),
-      ...(peers ? [add(`-a ${quoted(`(${PEERS})`)}`)] : []),
+      ...(peers ? [add(`-a '(__netlink_xfrm_${peers}_peers)'`)] : []),
       ...(files ? [add('-F')] : []),
       ...(command ? [add("-a '(__fish_complete_subcommand --fcs-skip=2)'")] : []),
     ];
   };
   const lines = [
+    'function __netlink_xfrm_live_peers',
+    `  ${PEERS}`,
+    'end',
+    '# Those of the first file that was typed.',
+    'function __netlink_xfrm_recorded_peers',
+    '  for recording in (commandline -opc)[3..-1]',
+    '    test -e $recording; or continue',
+    `    ${RECORDED_PEERS}`,
+    '    return',
+    '  end',
+    'end',
     'complete -c netlink-xfrm -f',
     ...options.map((one) => optionLine(before, one)),
     ...commands.flatMap((one) => [

@@ -23,8 +23,8 @@ export interface ArgumentWords {
   /** Keys of filters. */
   readonly keys: readonly string[];
   readonly files: boolean;
-  /** Peers of the tunnels that exist. */
-  readonly peers: boolean;
+  /** Peers of tunnels: of those that exist, or of a recording that is the first argument. */
+  readonly peers: 'live' | 'recorded' | undefined;
   /** Another command and its arguments. */
   readonly command: boolean;
 }
@@ -91,8 +91,8 @@ function argumentsOf(name: string, all: readonly Argument[]): ArgumentWords {
       ...(has('group') ? ['all', ...multicastGroupNames] : []),
     ],
     keys: isFilter ? (KEYS[name] ?? ENTRY_KEYS) : [],
-    files: has('file') || has('path'),
-    peers: has('tunnel'),
+    files: ['file', 'path', 'recording', 'before'].some(has),
+    peers: has('tunnel') ? (has('recording') ? 'recorded' : 'live') : undefined,
     command: has('command'),
   };
 }
@@ -110,7 +110,13 @@ export const wordsOf = (program: Command): Words => ({
 });
 
 /** Prints the peers of the tunnels; nothing where that is not allowed. */
-export const PEERS =
-  "netlink-xfrm tunnels 2>/dev/null | sed -n 's/^[^>]* <\\{0,1\\}> \\([0-9a-f.:]*\\) .*/\\1/p'";
+export const PEERS = peersBy('tunnels');
+/** The same of the recording whose path is in a variable. */
+export const RECORDED_PEERS = peersBy('tunnels --recording "$recording"');
+
+function peersBy(tunnels: string): string {
+  return `netlink-xfrm ${tunnels} 2>/dev/null | sed -n 's/^[^>]* <\\{0,1\\}> \\([0-9a-f.:]*\\) .*/\\1/p'`;
+}
+
 /** Prints the names of network namespaces. */
 export const NAMESPACES = 'ls /run/netns 2>/dev/null';

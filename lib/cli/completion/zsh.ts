@@ -1,6 +1,6 @@
 /** Completion for zsh. @module */
 import type { ArgumentWords, CommandWords, OptionWords, Values, Words } from './words.ts';
-import { NAMESPACES, PEERS } from './words.ts';
+import { NAMESPACES, PEERS, RECORDED_PEERS } from './words.ts';
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 /** In a specification of _arguments, these have a meaning. */
@@ -30,7 +30,7 @@ function argumentSpec(
   const parts = [
     ...(words.length > 0 ? [`"words:word:(${words.join(' ')})"`] : []),
     ...(keys.length > 0 ? [`"filters:filter:_netlink_xfrm_filters ${keys.join(' ')}"`] : []),
-    ...(peers ? ['"peers:peer:_netlink_xfrm_peers"'] : []),
+    ...(peers ? [`"peers:peer:_netlink_xfrm_${peers}_peers"`] : []),
     ...(files ? ['"files:file:_files"'] : []),
   ];
   return [quoted(`*:${name}:_alternative ${parts.join(' ')}`)];
@@ -53,9 +53,20 @@ _netlink_xfrm_namespaces() {
   _alternative 'names:namespace:($found)' 'files:file:_files'
 }
 
-_netlink_xfrm_peers() {
+_netlink_xfrm_live_peers() {
   local -a found=(\${(f)"$(${PEERS})"})
   compadd -a found
+}
+
+# Those of the first file that was typed.
+_netlink_xfrm_recorded_peers() {
+  local recording
+  for recording in "\${words[@]:1}"; do
+    [[ -e $recording ]] || continue
+    local -a found=(\${(f)"$(${RECORDED_PEERS})"})
+    compadd -a found
+    return
+  done
 }
 
 # Keys of filters, and the values of one that has been typed.

@@ -22,7 +22,7 @@ const line = (head: string, text: string) => `  ${head.padEnd(9)} ${text}`;
 
 export function whyLines(fate: Fate, colors: Colors): string[] {
   const { question, outcome, because, counters, doubts, stages } = fate;
-  const { flow, direction, mark } = question;
+  const { flow, direction, mark, assumed = [] } = question;
   const marked = mark === 0 ? '' : `, mark ${formatMark({ value: mark, mask: 0xffff_ffff })}`;
   const verdict = colors[PAINT[outcome]](outcome === 'clear' ? 'in clear' : outcome);
   return [
@@ -30,6 +30,7 @@ export function whyLines(fate: Fate, colors: Colors): string[] {
     ...(outcome === 'dropped' ? [line('counted', countersOf(counters))] : []),
     ...routeLines(fate),
     ...stages.flatMap((stage) => stageLines(stage, colors)),
+    ...assumed.map((one) => line('assumed', one)),
     ...doubts.map((doubt) => line(colors.yellow('unsure'), doubt)),
   ];
 }

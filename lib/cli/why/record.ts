@@ -52,7 +52,7 @@ function stageJson(stage: Sending | Receiving) {
 }
 
 export function whyMembers({ question, outcome, because, counters, doubts, stages }: Fate) {
-  const { flow, direction, mark, route } = question;
+  const { flow, direction, mark, route, assumed = [] } = question;
   const { saddr, daddr, proto, sport, dport } = flow;
   const way =
     'error' in route
@@ -71,6 +71,7 @@ export function whyMembers({ question, outcome, because, counters, doubts, stage
     because,
     counters,
     doubts,
+    assumed,
     route: way,
     stages: stages.map(stageJson),
   };
