@@ -235,6 +235,12 @@ export const SETS = {
       long: true,
     },
     {
+      ...inLab('sid', some('kernel', 'fate-oracle'), 1200, 50),
+      name: 'random packets through xfrm interfaces (sid)',
+      place: fullLab('sid'),
+      long: true,
+    },
+    {
       name: 'unit tests on arm64',
       place: arm64,
       files: [...some('emulator', 'socket'), ...OF_BYTES],

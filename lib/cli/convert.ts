@@ -65,6 +65,11 @@ export function convertCommand(): Command {
       ),
   ).action(async (file: string, output: string, options: Options, command: Command) => {
     const to = options.format ?? formatOf(output);
+    if (to === undefined && output.endsWith('.nxr')) {
+      command.error(
+        `error: '${output}' would be a recording, which only 'record' makes: a capture lacks snapshots, losses and clocks; 'replay' reads captures`,
+      );
+    }
     if (to === undefined) {
       command.error(
         `error: '${output}' is neither *.pcapng nor esp_sa: name a format with '--format'`,

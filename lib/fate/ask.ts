@@ -153,6 +153,7 @@ class Asking {
       from: from && {
         device: from.name,
         ifId: this.#options.ifId ?? from.info?.xfrm?.ifId,
+        vtiMark: from.info?.vti && (from.info.vti.ikey ?? 0),
         noPolicy: this.#setting(from.name, 'disable_policy'),
       },
       through: throughOf(tables, this.#options.spis, mark),
@@ -229,6 +230,7 @@ class Asking {
       source: found.prefSrc,
       ifId: this.#options.ifId ?? link?.info?.xfrm?.ifId,
       under: link?.info?.xfrm?.link,
+      vtiMark: link?.info?.vti && (link.info.vti.okey ?? 0),
       // IPv6 has no such setting.
       noXfrm: this.#flow.family === 'inet' && this.#setting(link?.name, 'disable_xfrm'),
     } satisfies RouteAnswer;

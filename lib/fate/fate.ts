@@ -24,6 +24,8 @@ export interface RouteAnswer {
   readonly ifId: number | undefined;
   /** Index of the device below the xfrm interface, if it has one. */
   readonly under?: number | undefined;
+  /** The mark that packets have within the device, if it is a VTI. */
+  readonly vtiMark?: number | undefined;
   /** IPsec is switched off for packets that leave by the device (sysctl disable_xfrm). */
   readonly noXfrm: boolean;
 }
@@ -43,6 +45,8 @@ export interface Question {
         readonly device: string | undefined;
         /** Interface id of the device, if it is an xfrm interface. */
         readonly ifId: number | undefined;
+        /** The mark that packets have within the device, if it is a VTI. */
+        readonly vtiMark?: number | undefined;
         /** Policies are not applied to packets from it (sysctl disable_policy). */
         readonly noPolicy: boolean;
       }
@@ -68,7 +72,10 @@ export function fateOf(tables: Tables, question: Question): Fate {
   let packet: Packet = { flow, mark: question.mark, ifId: 0, ifindex: 0 };
   const stages: (Receiving | Sending)[] = [];
   const ended = (outcome: Outcome, because: string, counters: readonly Counter[] = []): Fate => {
-    const doubts = stages.flatMap((stage) => stage.doubts);
+    const doubts = [
+      ...[...('error' in route ? [] : [route]), ...(from ? [from] : [])].flatMap(doubtOfVti),
+      ...stages.flatMap((stage) => stage.doubts),
+    ];
     return { question, outcome, because, counters, doubts, stages };
   };
   const noRoute = 'error' in route ? route.error : undefined;
@@ -117,6 +124,17 @@ export function fateOf(tables: Tables, question: Question): Fate {
  */
 const knowsDevice = ({ flow, direction, isBound }: Question): boolean =>
   flow.family === 'inet' || direction === 'fwd' || isBound;
+
+/** Of what a VTI does with a packet (net/ipv4/ip_vti.c), nothing is computed. */
+const doubtOfVti = ({
+  device,
+  vtiMark,
+}: Pick<RouteAnswer, 'device' | 'vtiMark'>): readonly string[] =>
+  vtiMark === undefined
+    ? []
+    : [
+        `${device} is a VTI, which is not looked into: in it the packet has the mark ${vtiMark}; --mark ${vtiMark} says what that leads to`,
+      ];
 
 type End = Pick<Sending, 'outcome' | 'because' | 'counters'>;
 

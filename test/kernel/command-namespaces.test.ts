@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -13,6 +16,7 @@ import { runCommand } from '../warm-command.ts';
 import { env, program, run } from './command.ts';
 import { processApart } from './here.ts';
 import { NETLINK_XFRM } from './socket-support.ts';
+import { TestTerminal } from './terminal.ts';
 
 /** Runs the monitor, and `ip` alongside it, with a private, empty /run. */
 async function apart(...args: string[]) {
@@ -352,6 +356,45 @@ test('--all-netns lists SAs, policies and tunnels of this namespace and of named
   assert.equal(followed[5], '1 event (NEWPOLICY 1), nothing lost');
   // It is missing in three namespaces, and is listed once.
   assert.match(tunnels, /^\(own\) down paris any > 203\.0\.113\.1 .*\n$/);
+});
+
+test('the screen of tunnels --watch --all-netns shows namespaces as they come and go', async () => {
+  const steps = mkdtempSync(join(tmpdir(), 'netlink-xfrm-steps-'));
+  const script = `mount -t tmpfs tmpfs /run
+    begin() {
+      ip netns add $1; ip -n $1 link set lo up; ip -n $1 address add 192.0.2.1/32 dev lo
+      ip -n $1 xfrm policy add src 10.0.0.0/16 dst 10.7.0.0/16 dir out tmpl src 192.0.2.1 dst 198.51.100.7 proto esp mode tunnel reqid 7
+    }
+    at() { until [ -e ${steps}/$1 ]; do sleep 0.1; done; }
+    begin red
+    (at 1; begin green; at 2; ip netns del red) > /dev/null 2>&1 &
+    exec "$@"`;
+  const terminal = new TestTerminal(['tunnels', '--watch', '--all-netns'], {
+    by: ['unshare', '--mount', '--net', 'sh', '-c', script, 'sh'],
+    more: { NO_COLOR: '1' },
+  });
+  const [head = '', columns = '', red = ''] = await terminal.shows(/^red +blocked/m);
+  assert.match(head, /^\[SYNCED\] {2}1 tunnel: 1 blocked/);
+  assert.match(columns, /^NETNS {2}STATE {4}FOR {2}TUNNEL +ID {2}WHY$/);
+  assert.match(
+    red,
+    /^red {4}blocked {2}\S+ +192\.0\.2\.1 > 198\.51\.100\.7 +#7 {2}policies, but no SAs/,
+  );
+  writeFileSync(join(steps, '1'), '');
+  const both = await terminal.shows(/^green +blocked/m);
+  assert.match(both[0] ?? '', /^\[SYNCED\] {2}2 tunnels: 2 blocked/);
+  assert(both.some((line) => line.startsWith('red ')));
+  writeFileSync(join(steps, '2'), '');
+  const left = await terminal.shows(/^\[SYNCED\] {2}1 tunnel:/);
+  assert(!left.some((line) => line.startsWith('red ')));
+  assert(left.some((line) => line.startsWith('green ')));
+  // A narrow window: the namespace stays.
+  terminal.resize(44, 6);
+  const narrow = await terminal.shows(/no room for ID, FOR/);
+  assert(narrow.some((line) => line.startsWith('green ')));
+  terminal.press('q');
+  assert.equal(await terminal.ended(), 0);
+  rmSync(steps, { recursive: true });
 });
 
 test('--until ends a stream by itself; --since and -n', () => {

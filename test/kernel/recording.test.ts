@@ -338,6 +338,7 @@ test('wrong uses are errors that say what to do', () => {
   assert.match(run('state', '--recording', join(folder, 'none')).stderr, /ENOENT/);
   assert.match(run('state', '--recording', other).stderr, /is not a recording/);
   assert.match(run('record', '-o', other).stderr, /exists and is not a recording/);
+  assert.match(run('convert', other, 'back.nxr').stderr, /a recording, which only 'record' makes/);
   assert.match(run('record', '-o', '/dev/null').stderr, /\/dev\/null is not a regular file/);
   assert.match(run('record', '-o', '/proc/version').stderr, /\/proc\/version stores nothing/);
 });

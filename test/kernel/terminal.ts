@@ -25,6 +25,8 @@ interface TerminalOptions {
   readonly rows?: number;
   /** Added to the environment. */
   readonly more?: NodeJS.ProcessEnv;
+  /** What runs the command: a program and its first arguments. */
+  readonly by?: readonly string[];
 }
 
 /** A terminal on which the command runs. */
@@ -39,11 +41,11 @@ export class TestTerminal {
   /** Starts the command with these arguments. */
   constructor(
     args: readonly string[],
-    { columns = 100, rows = 12, more = {} }: TerminalOptions = {},
+    { columns = 100, rows = 12, more = {}, by = [] }: TerminalOptions = {},
   ) {
     this.#terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true });
     const shell = ['sh', '-c', 'echo before $$; exec "$@"', 'sh'];
-    const words = [...shell, process.execPath, program, ...args].map(quote).join(' ');
+    const words = [...shell, ...by, process.execPath, program, ...args].map(quote).join(' ');
     // The shell stays, to say how it ended, and whether keys are whole lines again (icanon).
     const line = [
       `stty rows ${rows} cols ${columns}; tty`,

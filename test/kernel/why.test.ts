@@ -126,6 +126,20 @@ test('marks, directions, interfaces and namespaces can be chosen', async () => {
   assert.equal(checkLine(there.stdout), 'why');
 });
 
+test('of a VTI only what precedes it is said', { skip: withoutEsp }, () => {
+  ip(...words('link add vti5 type vti local 192.0.2.1 remote 192.0.2.2 okey 5 ikey 6'));
+  ip(...words('link set vti5 up'));
+  policy(`src 10.1.0.0/16 dst 10.2.0.0/16 mark 5 dir out ${TEMPLATE}`);
+  const flow = '10.1.0.5 > 10.2.0.7';
+  const out = why(flow, '--interface', 'vti5');
+  assert.match(`${out.first}`, /: in clear, no policy catches it$/);
+  assert.match(out.stdout, /^ {2}unsure {4}vti5 is a VTI, .* has the mark 5; --mark 5 says/m);
+  assert.match(why(flow, '--interface', 'vti5', '--mark', '5').stdout, /XfrmOutNoStates/);
+  const back = why('10.2.0.7 > 10.1.0.5', '--interface', 'vti5');
+  assert.match(back.stdout, /^ {2}unsure {4}vti5 is a VTI, .* has the mark 6;/m);
+  ip(...words('link del vti5'));
+});
+
 test('what makes no sense ends in an error that says so', () => {
   const cases: [args: string[], status: number, reason: RegExp][] = [
     [[], 2, /missing required argument 'flow'/],

@@ -442,6 +442,22 @@ test('an xfrm interface sends nothing without an SA; disable_xfrm and disable_po
   assert.deepEqual(of([its], [sa()], { route }).counters, ['XfrmOutNoStates']);
   const nothing = of([policy({ ifId: 8 })], [], { route });
   assert.deepEqual([nothing.outcome, nothing.counters], ['dropped', []]);
+  // In transport mode its route leads back to the interface; ESP of a first look-up is looked up again.
+  const ends = { saddr: undefined, daddr: undefined, family: 'inet' } as const;
+  const plain = { proto: 'esp', mode: 'transport', reqid: 1 } as const;
+  const between = { saddr: question.flow.saddr, daddr: question.flow.daddr };
+  const transport = policy({ ifId: 7, templates: [{ ...reversed, ...ends, ...plain } as never] });
+  const there = sa({ ...between, mode: 'transport', ifId: 7 });
+  const looped = of([transport], [there], { route });
+  assert.deepEqual([looped.outcome, looped.counters], ['dropped', []]);
+  assert.match(looped.because, /sends nothing in transport mode, whose route leads back to it/);
+  // The second look-up is as if it left by the device below.
+  const below = { ...route, ifindex: 9, under: 2 } as Question['route'];
+  const chosen = policy({ ifId: 7, selector: { ...its.selector, ifindex: 2 } });
+  assert.equal(of([chosen], [sa({ ifId: 7 })], { route: below }).outcome, 'protected');
+  const vti = { ...(question.route as object), device: 'vti5', vtiMark: 5 } as Question['route'];
+  assert.match(of([], [], { route: vti }).doubts.join(), /vti5 is a VTI, .* the mark 5;/);
+
   const off = { ...(question.route as object), noXfrm: true } as Question['route'];
   assert.equal(of([policy({ action: 'block' })], [], { route: off }).outcome, 'clear');
   const from = { device: 'lo', ifId: undefined, noPolicy: true };

@@ -759,3 +759,38 @@ test('an optional inbound policy from any source without an outbound one for the
   world.look().pass(1000);
   assert.match(world.only.reason, /^no outbound policy for answers/);
 });
+
+test('a policy of another tunnel, or one that blocks, that takes all packets of one of several policies', () => {
+  const foreign = { spi: 0, proto: 'esp', mode: 'tunnel', optional: false, reqid: 9 };
+  const there = { ...foreign, saddr: HERE, daddr: '192.0.2.9' };
+  const back = { ...foreign, saddr: '192.0.2.9', daddr: HERE };
+  for (const [dir, more, reason] of [
+    ['in', { templates: [back] }, 'inbound, an earlier policy of another tunnel takes all packets'],
+    [
+      'out',
+      { templates: [there] },
+      'outbound, an earlier policy of another tunnel takes all packets',
+    ],
+    [
+      'in',
+      { templates: undefined, action: 'block' },
+      'inbound, an earlier policy blocks all packets',
+    ],
+  ] as const) {
+    const world = new World();
+    const [out, answers] = [net('10.1.0.0', '10.3.0.0'), net('10.3.0.0', '10.1.0.0')];
+    for (const selector of [net('10.1.0.0', '10.2.0.0'), out])
+      policyOf(world, 'out', [{}], { selector, priority: 5 });
+    for (const selector of [net('10.2.0.0', '10.1.0.0'), answers])
+      policyOf(world, 'in', [{}], { selector, priority: 5 });
+    world.addPair(0x1001);
+    world.open();
+    const stateNow = () => world.tunnels.byReqid(1).map((one) => `${one.state}: ${one.reason}`);
+    assert.deepEqual(stateNow(), ['up: SAs in both directions']);
+    world.addPolicy(dir, {
+      more: { selector: dir === 'out' ? out : answers, priority: 1, ...more },
+    });
+    world.look().pass(1000);
+    assert.deepEqual(stateNow(), [`one-way: ${reason}`]);
+  }
+});

@@ -94,11 +94,13 @@ function questionOf(
     source: undefined,
     ifId: which === 'in' ? undefined : (ifId ?? leavesBy?.info?.xfrm?.ifId),
     under: leavesBy?.info?.xfrm?.link,
+    vtiMark: leavesBy?.info?.vti && (leavesBy.info.vti.okey ?? 0),
     noXfrm: isExempt,
   };
   const from = {
     device: comesBy?.name ?? (isExempt ? 'lo' : undefined),
     ifId: ifId ?? comesBy?.info?.xfrm?.ifId,
+    vtiMark: comesBy?.info?.vti && (comesBy.info.vti.ikey ?? 0),
     noPolicy: isExempt,
   };
   return {
