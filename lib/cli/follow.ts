@@ -85,6 +85,8 @@ export async function follow(what: Follow): Promise<void> {
         keys: format.showKeys,
         receiveBufferSize: buffer * 2 ** 20,
         coalesce: alone ? COALESCE : 0,
+        // A thread takes events out of the socket while lines are written (docs/performance.md).
+        readAhead: alone ? buffer * 2 ** 20 : 0,
       },
       allNetns ? { netns, allNetns } : { netns },
       beside,
