@@ -51,6 +51,8 @@ const GROWTH = 2 ** 20;
 const RESIDENT = 16 * 2 ** 20;
 /** Opening a monitor relative to `ip` printing the same, and bytes per entry. */
 const OPENING = { SAs: { most: 0.5, bytes: 900 }, policies: { most: 1.2, bytes: 1000 } };
+/** Processor time of a refresh relative to opening, and milliseconds for which it may block. */
+const REFRESH = { most: 0.7, longest: 10 };
 /** Milliseconds from a request to the resulting tunnel change, 99th percentile. */
 const OUTCOME = 250;
 
@@ -226,7 +228,7 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
   }
   for (const dump of [host.dump, lab?.dump]) {
     if (dump === undefined) continue;
-    const { of, entries, times, bytesEach } = dump;
+    const { of, entries, times, bytesEach, refreshed, longestTurns } = dump;
     const { most, bytes } = OPENING[of];
     const many = `${entries.toLocaleString('en-US')} ${of}`;
     const list = of === 'SAs' ? 'state' : 'policy';
@@ -242,6 +244,20 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
       required: `≤ ${bytes} bytes`,
       found: `${Math.round(bytesEach)} bytes`,
       met: bytesEach <= bytes,
+    });
+    const share = median(refreshed);
+    found.push({
+      what: `a refresh of ${many}, of a processor, × opening`,
+      required: `≤ ${REFRESH.most}`,
+      found: share.toFixed(2),
+      met: share <= REFRESH.most,
+    });
+    const longest = Math.max(...longestTurns);
+    found.push({
+      what: `a refresh of ${many}: the longest turn of the event loop`,
+      required: `≤ ${REFRESH.longest} ms of a processor`,
+      found: `${longest.toFixed(1)} ms`,
+      met: longest <= REFRESH.longest,
     });
   }
   for (const { outcome, beside, p99 } of lab?.tunnels ?? []) {

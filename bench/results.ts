@@ -68,7 +68,7 @@ export interface Part {
 }
 
 /** The name and version of the format; results of another version cannot be compared. */
-export const BENCH_SCHEMA = 'netlink-xfrm/bench/2';
+export const BENCH_SCHEMA = 'netlink-xfrm/bench/3';
 
 /** A whole run. */
 export interface Results {
