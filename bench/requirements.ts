@@ -4,6 +4,7 @@
  */
 import { type Comparison, numbers, ratiosOf } from './compare.ts';
 import { MOST_EVENTS, type Results, SPREAD } from './results.ts';
+import type { Scale } from './scale.ts';
 import type { Served } from './serve.ts';
 import { median, ratios, spread } from './stats.ts';
 
@@ -101,6 +102,46 @@ function ofDaemon({ tunnels, scrape, longest, idle, resident }: Served): Require
       required: `≤ ${mib(DAEMON.resident)}`,
       found: mib(resident),
       met: resident <= DAEMON.resident,
+    },
+  ];
+}
+
+/** What TunnelMonitor may take with 10,000 tunnels: × XfrmMonitor, ms, percent of a processor, ms. */
+const SCALE = { open: 1.5, down: 150, idle: 2, turn: 1000 } as const;
+
+function ofScale({ tunnels, open, down, storm, idle, many }: Scale): Requirement[] {
+  const what = `TunnelMonitor with ${tunnels.toLocaleString('en-US')} tunnels:`;
+  const ratio = median(ratios(open.ours, open.beside));
+  return [
+    {
+      what: `${what} opening, × XfrmMonitor on the same, of a processor`,
+      required: `≤ ${SCALE.open}`,
+      found: ratio.toFixed(2),
+      met: ratio <= SCALE.open,
+    },
+    {
+      what: `${what} one goes down, reported, p99`,
+      required: `≤ ${SCALE.down} ms`,
+      found: `${down.p99.toFixed(1)} ms`,
+      met: down.p99 <= SCALE.down,
+    },
+    {
+      what: `${what} all are rekeyed at once, reports of anything but the rekeys`,
+      required: '0, and every rekey',
+      found: `${storm.wrong}, ${storm.rekeyed} rekeys`,
+      met: storm.wrong === 0 && storm.rekeyed === tunnels,
+    },
+    {
+      what: `${what} idle`,
+      required: `≤ ${SCALE.idle} % of a processor`,
+      found: `${idle.toFixed(2)} %`,
+      met: idle <= SCALE.idle,
+    },
+    {
+      what: `opening ${many.tunnels.toLocaleString('en-US')} tunnels: the longest turn of the event loop`,
+      required: `≤ ${SCALE.turn} ms`,
+      found: `${Math.round(many.longest)} ms`,
+      met: many.longest <= SCALE.turn,
     },
   ];
 }
@@ -211,6 +252,7 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
       });
     }
   }
+  if (host.scale) found.push(...ofScale(host.scale));
   if (host.served) found.push(...ofDaemon(host.served));
   for (const { title, early, late, earlyRss, rss } of host.memory ?? []) {
     found.push({
