@@ -14,6 +14,7 @@ import { latencies } from './latency.ts';
 import { memory } from './memory.ts';
 import { requests } from './requests.ts';
 import { type Part, SIZES, type Size } from './results.ts';
+import { scale } from './scale.ts';
 import * as scenes from './scenes.ts';
 import { scrapers } from './scrapers.ts';
 import { serve } from './serve.ts';
@@ -63,6 +64,7 @@ async function host(): Promise<Part> {
     }),
     ...(wanted('startup') && { startup: startup(size.startups, progress) }),
     ...(wanted('memory') && { memory: await memory(size.memory, progress) }),
+    ...(wanted('scale') && { scale: await scale(size.scale, progress) }),
     ...(wanted('serve') && { served: await serve(size.serve, progress) }),
     ...(wanted('codec') && { codec: codec(size.codec, progress) }),
   };

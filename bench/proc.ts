@@ -16,6 +16,16 @@ export function cpuTime(pid: number): number {
     .reduce((sum, one) => sum + one, 0);
 }
 
+/** The same of the main thread; the time of day where the kernel does not count that. */
+export function mainThreadTime(): number {
+  try {
+    const { pid } = process;
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]);
+  } catch {
+    return performance.now() * 1e6;
+  }
+}
+
 /** Whether a thread runs or waits for a processor (state R in /proc/PID/task/TID/stat, proc(5)). */
 function isRunnable(pid: number): boolean {
   const tasks = `/proc/${pid}/task`;

@@ -102,7 +102,7 @@ function partText(part: Part, against?: string): string[] {
     );
   }
   const { latencies, dump, requests, storms, startup, memory, codec } = part;
-  const { tunnels, verdicts, served, scrapers } = part;
+  const { tunnels, verdicts, scale, served, scrapers } = part;
   if (latencies) {
     const rows = latencies.map(({ title, load, samples, median: middle, p99, most }) => [
       title,
@@ -268,6 +268,30 @@ function partText(part: Part, against?: string): string[] {
     const head = ['', 'ms', 'than', 'times as long'];
     texts.push(
       `### Verdicts on ${count(many)} tunnels\n\nLinux ${version(part)}.\n\n${table(head, rows)}`,
+    );
+  }
+  if (scale) {
+    const { open, down, storm, idle, refresh, many } = scale;
+    const rows = [
+      ['opening, of a processor', `${range(open.ours, 0)} ms`],
+      ['the same with XfrmMonitor', `${range(open.beside, 0)} ms`],
+      [`one goes down, ${count(down.samples)} times: median`, `${down.median.toFixed(1)} ms`],
+      ['99th percentile', `${down.p99.toFixed(1)} ms`],
+      ['most', `${down.most.toFixed(1)} ms`],
+      [
+        `all are rekeyed at once: ${count(storm.events)} events, until the last report`,
+        `${count(storm.ms)} ms`,
+      ],
+      ['rekeys reported', count(storm.rekeyed)],
+      ['reports of anything else', count(storm.wrong)],
+      [`idle, the counters read every ${refresh / 1000} s`, `${idle.toFixed(2)} % of a processor`],
+      [`opening ${count(many.tunnels)}, of a processor`, `${count(many.cpu)} ms`],
+      ['the longest turn of the event loop meanwhile', `${count(many.longest)} ms`],
+      ['the same with XfrmMonitor', `${count(many.longestBeside)} ms`],
+      ['memory for each, with its SAs and policies', `${count(many.bytesEach)} bytes`],
+    ];
+    texts.push(
+      `### TunnelMonitor with ${count(scale.tunnels)} tunnels\n\nOf a kernel that is simulated in its process, which takes time too: two SAs and three policies each.\n\n${table(['', ''], rows)}`,
     );
   }
   return texts;

@@ -4,6 +4,7 @@
  */
 import { type Comparison, numbers, ratiosOf } from './compare.ts';
 import { MOST_EVENTS, type Results, SPREAD } from './results.ts';
+import type { Scale } from './scale.ts';
 import type { Served } from './serve.ts';
 import { median, ratios, spread } from './stats.ts';
 
@@ -51,6 +52,8 @@ const GROWTH = 2 ** 20;
 const RESIDENT = 16 * 2 ** 20;
 /** Opening a monitor relative to `ip` printing the same, and bytes per entry. */
 const OPENING = { SAs: { most: 0.5, bytes: 900 }, policies: { most: 1.2, bytes: 1000 } };
+/** Processor time of a refresh relative to opening, and milliseconds for which it may block. */
+const REFRESH = { most: 0.7, longest: 10 };
 /** Milliseconds from a request to the resulting tunnel change, 99th percentile. */
 const OUTCOME = 250;
 
@@ -99,6 +102,46 @@ function ofDaemon({ tunnels, scrape, longest, idle, resident }: Served): Require
       required: `≤ ${mib(DAEMON.resident)}`,
       found: mib(resident),
       met: resident <= DAEMON.resident,
+    },
+  ];
+}
+
+/** What TunnelMonitor may take with 10,000 tunnels: × XfrmMonitor, ms, percent of a processor, ms. */
+const SCALE = { open: 1.5, down: 150, idle: 2, turn: 1000 } as const;
+
+function ofScale({ tunnels, open, down, storm, idle, many }: Scale): Requirement[] {
+  const what = `TunnelMonitor with ${tunnels.toLocaleString('en-US')} tunnels:`;
+  const ratio = median(ratios(open.ours, open.beside));
+  return [
+    {
+      what: `${what} opening, × XfrmMonitor on the same, of a processor`,
+      required: `≤ ${SCALE.open}`,
+      found: ratio.toFixed(2),
+      met: ratio <= SCALE.open,
+    },
+    {
+      what: `${what} one goes down, reported, p99`,
+      required: `≤ ${SCALE.down} ms`,
+      found: `${down.p99.toFixed(1)} ms`,
+      met: down.p99 <= SCALE.down,
+    },
+    {
+      what: `${what} all are rekeyed at once, reports of anything but the rekeys`,
+      required: '0, and every rekey',
+      found: `${storm.wrong}, ${storm.rekeyed} rekeys`,
+      met: storm.wrong === 0 && storm.rekeyed === tunnels,
+    },
+    {
+      what: `${what} idle`,
+      required: `≤ ${SCALE.idle} % of a processor`,
+      found: `${idle.toFixed(2)} %`,
+      met: idle <= SCALE.idle,
+    },
+    {
+      what: `opening ${many.tunnels.toLocaleString('en-US')} tunnels: the longest turn of the event loop`,
+      required: `≤ ${SCALE.turn} ms`,
+      found: `${Math.round(many.longest)} ms`,
+      met: many.longest <= SCALE.turn,
     },
   ];
 }
@@ -209,6 +252,7 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
       });
     }
   }
+  if (host.scale) found.push(...ofScale(host.scale));
   if (host.served) found.push(...ofDaemon(host.served));
   for (const { title, early, late, earlyRss, rss } of host.memory ?? []) {
     found.push({
@@ -226,7 +270,7 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
   }
   for (const dump of [host.dump, lab?.dump]) {
     if (dump === undefined) continue;
-    const { of, entries, times, bytesEach } = dump;
+    const { of, entries, times, bytesEach, refreshed, longestTurns } = dump;
     const { most, bytes } = OPENING[of];
     const many = `${entries.toLocaleString('en-US')} ${of}`;
     const list = of === 'SAs' ? 'state' : 'policy';
@@ -242,6 +286,20 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
       required: `≤ ${bytes} bytes`,
       found: `${Math.round(bytesEach)} bytes`,
       met: bytesEach <= bytes,
+    });
+    const share = median(refreshed);
+    found.push({
+      what: `a refresh of ${many}, of a processor, × opening`,
+      required: `≤ ${REFRESH.most}`,
+      found: share.toFixed(2),
+      met: share <= REFRESH.most,
+    });
+    const longest = Math.max(...longestTurns);
+    found.push({
+      what: `a refresh of ${many}: the longest turn of the event loop`,
+      required: `≤ ${REFRESH.longest} ms of a processor`,
+      found: `${longest.toFixed(1)} ms`,
+      met: longest <= REFRESH.longest,
     });
   }
   for (const { outcome, beside, p99 } of lab?.tunnels ?? []) {

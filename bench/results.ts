@@ -7,6 +7,7 @@ import type { Comparison } from './compare.ts';
 import type { Latency } from './latency.ts';
 import type { Memory } from './memory.ts';
 import type { Requests } from './requests.ts';
+import type { Scale } from './scale.ts';
 import type { Scrapers } from './scrapers.ts';
 import type { Served } from './serve.ts';
 import type { Startup } from './startup.ts';
@@ -33,6 +34,7 @@ export const PARTS = [
   ...[
     'tunnels',
     'verdicts',
+    'scale',
     'latency',
     'dump',
     'requests',
@@ -63,12 +65,13 @@ export interface Part {
   readonly codec?: readonly CodecSpeed[];
   readonly tunnels?: readonly Told[];
   readonly verdicts?: Verdicts;
+  readonly scale?: Scale;
   readonly served?: Served;
   readonly scrapers?: Scrapers;
 }
 
 /** The name and version of the format; results of another version cannot be compared. */
-export const BENCH_SCHEMA = 'netlink-xfrm/bench/2';
+export const BENCH_SCHEMA = 'netlink-xfrm/bench/3';
 
 /** A whole run. */
 export interface Results {
@@ -109,6 +112,7 @@ export interface Size {
   readonly codec: number;
   readonly tunnels: { beside: number; rounds: number };
   readonly verdicts: { tunnels: number; rounds: number };
+  readonly scale: { tunnels: number; rounds: number; downs: number; many: number };
   readonly serve: { tunnels: number; streams: number; scrapes: number; flood: number };
   readonly scrapers: { tunnels: number; rounds: number };
   readonly suites: number;
@@ -127,6 +131,7 @@ const QUICK: Size = {
   codec: 3,
   tunnels: { beside: 100, rounds: 10 },
   verdicts: { tunnels: 100, rounds: 3 },
+  scale: { tunnels: 500, rounds: 3, downs: 10, many: 1000 },
   serve: { tunnels: 100, streams: 5, scrapes: 3, flood: 100_000 },
   scrapers: { tunnels: 100, rounds: 3 },
   suites: 1,
@@ -146,6 +151,7 @@ export const SIZES: Readonly<Record<'full' | 'quick' | 'against', Size>> = {
     codec: 15,
     tunnels: { beside: 2000, rounds: 200 },
     verdicts: { tunnels: 5000, rounds: 9 },
+    scale: { tunnels: 10_000, rounds: 9, downs: 200, many: 100_000 },
     serve: { tunnels: 10_000, streams: 50, scrapes: 15, flood: 1_000_000 },
     scrapers: { tunnels: 10_000, rounds: 5 },
     suites: 9,

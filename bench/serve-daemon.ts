@@ -7,12 +7,14 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DEFAULTS } from '../lib/serve/config.ts';
+import { keepGarbageYoung } from '../lib/serve/engine.ts';
 import { HttpServer } from '../lib/serve/http-server.ts';
 import { LifeCycle } from '../lib/serve/life-cycle.ts';
 import { Routes } from '../lib/serve/routes.ts';
 import { Service } from '../lib/serve/service.ts';
 import { dumpsOf, kernelWith } from './simulated-kernel.ts';
 
+keepGarbageYoung();
 const [count = 0, refresh = 0] = process.argv.slice(2).map(Number);
 const kernel = kernelWith(dumpsOf(count));
 const lifeCycle = new LifeCycle();

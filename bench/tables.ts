@@ -11,6 +11,7 @@ import { XfrmClient, XfrmMonitor } from '../lib/index.ts';
 import { addOne, changeUnread, HOST, peer } from '../test/kernel/many.ts';
 import { assertEqual } from '../test/kernel/storm.ts';
 import { startLoad } from './listening.ts';
+import { mainThreadTime } from './proc.ts';
 
 /**
  * What is timed: both dumps, opening and refreshing a monitor; for SAs, also how long the tables take to
@@ -26,6 +27,10 @@ export interface Dump {
   readonly times: Readonly<Partial<Record<Task, number[]>>>;
   /** JavaScript heap and buffers per entry of a monitor. */
   readonly bytesEach: number;
+  /** Processor time of a refresh, main thread and others, relative to that of opening. */
+  readonly refreshed: readonly number[];
+  /** The most processor time of the main thread in one turn of the event loop while refreshing. */
+  readonly longestTurns: readonly number[];
 }
 
 /** A monitor in a storm of policy changes. */
@@ -65,6 +70,30 @@ function used(): number {
   return heapUsed + external;
 }
 
+/** Processor time of the process, in milliseconds. */
+function spent(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Watches turns of the event loop. @returns what ends that, with the longest, in milliseconds */
+function watchTurns(): () => number {
+  let longest = 0;
+  let last = mainThreadTime();
+  let next: NodeJS.Immediate;
+  const turn = () => {
+    const now = mainThreadTime();
+    longest = Math.max(longest, now - last);
+    last = now;
+    next = setImmediate(turn);
+  };
+  next = setImmediate(turn);
+  return () => {
+    clearImmediate(next);
+    return longest / 1e6;
+  };
+}
+
 /** Measures dumps. */
 export async function dump(
   { entries, rounds }: { entries: number; rounds: number },
@@ -80,6 +109,8 @@ export async function dump(
     times[what] = [...(times[what] ?? []), performance.now() - begun];
   };
   let bytesEach = Number.NaN;
+  const refreshed: number[] = [];
+  const longestTurns: number[] = [];
   for (let round = 0; round < rounds; round++) {
     progress(`dump: round ${round + 1} of ${rounds}`);
     await time('ip', () => {
@@ -94,12 +125,17 @@ export async function dump(
     });
     const before = used();
     let monitor: XfrmMonitor | undefined;
+    const begun = spent();
     await time('open', async () => {
       monitor = await XfrmMonitor.open();
     });
+    const opened = spent();
     assert.equal((kind === 'state' ? monitor?.states : monitor?.policies)?.size, entries);
     bytesEach = (used() - before) / entries;
+    const [from, turns] = [spent(), watchTurns()];
     await time('refresh', () => monitor?.refresh());
+    longestTurns.push(turns());
+    refreshed.push((spent() - from) / (opened - begun));
     await monitor?.close();
     if (kind === 'policy') continue;
     await using deaf = await XfrmMonitor.open({ receiveBufferSize: 4096 });
@@ -112,7 +148,7 @@ export async function dump(
   await client.flushStates();
   await client.flushPolicies();
   const of = kind === 'state' ? 'SAs' : 'policies';
-  return { of, entries, times, bytesEach };
+  return { of, entries, times, bytesEach, refreshed, longestTurns };
 }
 
 /** Runs a storm. Throws if the tables differ from a new dump at the end. */

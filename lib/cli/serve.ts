@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import type { ServeConfig } from '../serve/config.ts';
 import { Daemon } from '../serve/daemon.ts';
+import { keepGarbageYoung } from '../serve/engine.ts';
 import { LifeCycle } from '../serve/life-cycle.ts';
 import { parseListen } from '../serve/listen-address.ts';
 import { LOG_FORMATS, LOG_LEVELS, Log, type LogFormat, type LogLevel } from '../serve/log.ts';
@@ -98,6 +99,7 @@ function givenBy(options: Options, command: Command): Partial<ServeConfig> {
 }
 
 async function run(options: Options, given: Partial<ServeConfig>): Promise<void> {
+  keepGarbageYoung();
   const lifeCycle = new LifeCycle();
   const log = new Log({ level: options.logLevel, format: options.logFormat });
   lifeCycle.on('notice', ({ level, event, text, about }) => log[level](event, text, about));

@@ -79,7 +79,8 @@ export function* metricsText(
 ): Generator<string | Uint8Array, undefined> {
   const readings: [MetricsSource, SeriesReading][] = [];
   for (const source of sources) {
-    source.update();
+    const updating = source.updating();
+    while (!updating.next().done) yield '';
     const reading = source.reading();
     let step = reading.next();
     for (; !step.done; step = reading.next()) yield '';

@@ -13,6 +13,8 @@ import { TunnelBook, type TunnelSeries } from './tunnel-series.ts';
 /** `repairing`: events were lost, and the tables are being compared. `blind`: nobody watches. */
 export type WatchState = 'synced' | 'repairing' | 'blind';
 
+/** Milliseconds for which reading tunnels may block other work. */
+const SLICE = 5;
 const CORRECTIONS = ['added', 'updated', 'removed'] as const;
 
 const zeroes = <Name extends string>(names: readonly Name[]) =>
@@ -37,6 +39,12 @@ export class MetricsSource {
   opened = 0;
   /** How often one ended. */
   ended = 0;
+  /** How often all counters were read. */
+  readings = 0;
+  /** Called when the tunnels have been read after the counters were. */
+  read: (wall: number) => void = () => {};
+  /** The reading of tunnels that is under way. */
+  #reading: Generator | undefined;
   /** When the tables were last known to be right and the counters read, in ms since 1970. */
   syncedAt: number | undefined;
   /** Why nobody watches. */
@@ -107,6 +115,20 @@ export class MetricsSource {
     const { monitor } = this;
     if (monitor === undefined || monitor.closed) return;
     this.gaps.missed += this.tunnels.read(monitor.tunnels, Date.now());
+  }
+
+  /** Does the same, with pauses. */
+  *updating(): Generator<undefined, undefined> {
+    const { monitor } = this;
+    if (monitor === undefined || monitor.closed) return;
+    const reading = this.tunnels.reading(monitor.tunnels);
+    let step = reading.next();
+    for (; !step.done; step = reading.next()) {
+      yield;
+      // Another one reads its tunnels itself, and a closed one has none.
+      if (this.monitor !== monitor || monitor.closed) return;
+    }
+    this.gaps.missed += step.value;
   }
 
   /** Reads the values of its tunnels' series, with a pause after each of its parts. */
@@ -185,7 +207,21 @@ export class MetricsSource {
   #read(wall: number): void {
     this.syncedAt = wall;
     this.doubtedSince = undefined;
-    this.update();
+    this.readings++;
+    const isUnderWay = this.#reading !== undefined;
+    this.#reading = this.updating();
+    if (!isUnderWay) this.#readSome();
+  }
+
+  /** In slices, so that nothing else has to wait. */
+  #readSome(): void {
+    const end = performance.now() + SLICE;
+    while (this.#reading && performance.now() < end) {
+      if (!this.#reading.next().done) continue;
+      this.#reading = undefined;
+      if (this.syncedAt !== undefined) this.read(this.syncedAt);
+    }
+    if (this.#reading) setImmediate(() => this.#readSome());
   }
 
   /**

@@ -3,6 +3,7 @@ import type { StateEntry } from '../monitor/xfrm-views.ts';
 import { labelText } from '../tunnel/sa-group.ts';
 import type { Tunnel, TunnelState } from '../tunnel/tunnel.ts';
 import type { TunnelDownReason } from '../tunnel/tunnel-changes.ts';
+import type { TunnelsView } from '../tunnel/tunnel-monitor.ts';
 import { countsOf, type SaCounts, TunnelTotals } from './tunnel-totals.ts';
 
 /** The name of the sum over tunnels beyond the limit. No expected tunnel may have it. */
@@ -17,6 +18,9 @@ export interface Remembered {
   readonly upSince: number | undefined;
   readonly sas: readonly SaCounts[];
 }
+
+/** Tunnels read before others get a turn. */
+const SOME = 64;
 
 /** One tunnel's series. */
 export class TunnelSeries {
@@ -190,13 +194,41 @@ export class TunnelBook {
     let missed = 0;
     const fresh: Tunnel[] = [];
     for (const tunnel of tunnels) {
-      const known = this.#byId.get(tunnel.id);
-      if (known) missed += known.read(tunnel);
-      else if (this.#unlabelled.size > 0 && this.#unlabelled.has(tunnel.id))
-        this.#readOther(tunnel);
-      else fresh.push(tunnel);
+      const found = this.#readKnown(tunnel);
+      if (found === undefined) fresh.push(tunnel);
+      else missed += found;
     }
-    if (fresh.length === 0) return missed;
+    return missed + this.#readFresh(fresh, now);
+  }
+
+  /** Reads a monitor's tunnels, with pauses in which they may change. */
+  *reading(tunnels: TunnelsView): Generator<undefined, number> {
+    let missed = 0;
+    let count = 0;
+    const fresh: string[] = [];
+    for (const tunnel of tunnels) {
+      const found = this.#readKnown(tunnel);
+      if (found === undefined) fresh.push(tunnel.id);
+      else missed += found;
+      if (++count % SOME === 0) yield;
+    }
+    // All at once, as their labels depend on each other; some may be gone or known by now.
+    const all = fresh.flatMap((id) => tunnels.get(id) ?? []);
+    return missed + this.read(all, Date.now());
+  }
+
+  /** @returns undefined if nothing is known of it */
+  #readKnown(tunnel: Tunnel): number | undefined {
+    const known = this.#byId.get(tunnel.id);
+    if (known) return known.read(tunnel);
+    if (this.#unlabelled.size === 0 || !this.#unlabelled.has(tunnel.id)) return undefined;
+    this.#readOther(tunnel);
+    return 0;
+  }
+
+  #readFresh(fresh: Tunnel[], now: number): number {
+    let missed = 0;
+    if (fresh.length === 0) return 0;
     // The same labels, in whatever order they were found.
     fresh.sort((a, b) => Number(b.expected) - Number(a.expected) || (a.id < b.id ? -1 : 1));
     const ends = new Map<string, number>();

@@ -36,6 +36,8 @@ export interface Owner<K extends ObjectTypes, Event> {
 
 /** Milliseconds between resyncs, growing while events are lost faster than they are recovered. */
 const BACKOFF = { least: 20, most: 5000 };
+/** Milliseconds for which a comparison may block other work. */
+const SLICE = 4;
 /** Events buffered during a dump before reading stops. */
 const KEPT = 65_536;
 
@@ -55,6 +57,10 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   #working = false;
   /** Whether {@link LiveTables.#lookAgain} is pending. */
   #looking = false;
+  /** When the present part of a comparison ends, and whether the next one is pending. */
+  #sliceEnds = 0;
+  #asked = 0;
+  #proceeding = false;
   #wake: NodeJS.Timeout | undefined;
   #refresh: NodeJS.Timeout | undefined;
   #closed = false;
@@ -83,6 +89,8 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
         this.#wake = setTimeout(wake, Math.ceil(wait)).unref();
       },
       dump: () => void this.#dump(),
+      // The clock costs more than most of what is done in between.
+      mayProceed: () => ++this.#asked % 16 !== 0 || performance.now() < this.#sliceEnds,
       emit: (change: TableChange<K>) => this.#emit(change),
     };
     this.#table = new Reconciler<K, Event>(source.model, host, BACKOFF);
@@ -215,6 +223,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
       return;
     }
     this.#working = true;
+    this.#sliceEnds = performance.now() + SLICE;
     try {
       feed();
       while (!this.#closed && this.#table.waitsForEmpty) {
@@ -224,6 +233,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
         }
         this.#table.empty();
       }
+      if (this.#table.waitsForTime) this.#proceedLater();
       this.flow();
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
@@ -246,6 +256,15 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
       this.#work(() => {});
     };
     setImmediate(() => setImmediate(look));
+  }
+
+  #proceedLater(): void {
+    if (this.#proceeding) return;
+    this.#proceeding = true;
+    setImmediate(() => {
+      this.#proceeding = false;
+      this.#work(() => this.#table.proceed());
+    });
   }
 
   async #dump(): Promise<void> {

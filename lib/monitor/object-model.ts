@@ -1,8 +1,10 @@
 /** A protocol's objects and events, as the reconciler needs them. @module */
 import type { ObjectName, ObjectTypes, RemovalReason } from './changes.ts';
-import { type Indexers, Table } from './table.ts';
+import { type Indexers, type Lookup, Table } from './table.ts';
 
 export type Tables<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: Table<K[Name]> };
+
+export type Lookups<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: Lookup<K[Name]> };
 
 /** One kind of object of a protocol. */
 export interface ObjectKind<Value, Event> {
@@ -26,6 +28,8 @@ export interface ObjectKind<Value, Event> {
   sameIncarnation?(before: Value, after: Value): boolean;
   /** The names of the fields that differ, except counters. */
   differences(before: Value, after: Value): string[];
+  /** Whether a field that differs is only a counter. Default: no. */
+  isCounter?(field: keyof Value & string, before: Value, after: Value): boolean;
   /** Why an object was removed if no event says so. Default: `found-missing`. */
   missing?(value: Value, since: readonly Event[]): RemovalReason;
 }
@@ -36,7 +40,7 @@ export interface ObjectModel<K extends ObjectTypes, Event> {
   /** Applies an event to the rows. */
   apply(event: Event, rows: Rows<K>): void;
   /** Whether a dumped object is about to be removed without an event. */
-  awaitsSilentRemoval?(tables: Tables<K>): boolean;
+  awaitsSilentRemoval?(tables: Lookups<K>): boolean;
   /** Whether to keep an event because it may explain what the next comparison finds. */
   explains?(event: Event): boolean;
 }
@@ -53,7 +57,7 @@ export interface Rows<K extends ObjectTypes> {
   /** Whether a row may be newer than the event, as it was dumped while events arrived. */
   readonly overlap: boolean;
   /** For lookups. */
-  readonly tables: Tables<K>;
+  readonly tables: Lookups<K>;
   /** Sets a row: `new` replaces the object there, `same` updates it. */
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
   /** Removes a row, if it exists. @param last the object's last state, if known better */

@@ -15,7 +15,7 @@ import type {
 } from './changes.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { StagingTables } from './staging-tables.ts';
-import { type TableEntry, uidOf } from './table.ts';
+import { type Reading, type TableEntry, uidOf } from './table.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
@@ -26,6 +26,8 @@ export interface ReconcilerHost<K extends ObjectTypes> {
    * once the events of all changes that the dump can contain have been queued.
    */
   dump(): void;
+  /** Whether to go on with a part of a round; if not, call {@link Reconciler.proceed} later. */
+  mayProceed(): boolean;
   emit(change: TableChange<K>): void;
 }
 
@@ -48,13 +50,17 @@ export interface ReconcilerEvent {
   readonly header: { readonly portId: number };
 }
 
+/** Dumped objects that share the time of the first as that of their reading. */
+const READ_TOGETHER = 32;
+
 const NOTHING = { added: 0, updated: 0, removed: 0, rounds: 0, overruns: 0, malformed: 0 };
 
-type Phase = 'idle' | 'emptying' | 'dumping' | 'settling';
+type Phase = 'idle' | 'emptying' | 'dumping' | 'replaying' | 'settling' | 'comparing';
 
 /**
- * Rounds of comparison: read events until none are queued (emptying), dump (dumping), read events
- * until none are queued (settling), compare. Events are applied throughout.
+ * Rounds of comparison: read events until none are queued (emptying), dump (dumping), apply the
+ * events since then to what was dumped (replaying), read events until none are queued (settling),
+ * compare (comparing). Events are applied throughout; replaying and comparing are done in parts.
  */
 export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** The tables, empty until the first round without doubts has ended. */
@@ -72,8 +78,17 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** Whether something in this round keeps it from settling everything. */
   #uncertain = false;
   #staging: StagingTables<K>;
-  /** Events that arrived during the dump. */
+  /** Events that arrived during the dump, and while those before them were replayed. */
   #overlap: Event[] = [];
+  /** How many of them have been replayed. */
+  #replayed = 0;
+  #comparison: Iterator<void> | undefined;
+  /** Whether all rows have been compared once: then only those that events touch are left. */
+  #swept = false;
+  #rounds = 0;
+  /** Objects dumped in this round, and where the last ones were read. */
+  #dumped = 0;
+  #reading: Reading;
   #explaining: Event[] = [];
   #notBefore = Number.NEGATIVE_INFINITY;
   #backoff: number;
@@ -92,8 +107,9 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#limits = limits;
     this.#backoff = limits.least;
     this.tables = tablesOf(model);
-    this.#staging = new StagingTables(model, this.tables);
+    this.#staging = new StagingTables(model, this.tables, 0);
     this.#time = host.now();
+    this.#reading = { round: 0, time: this.#time };
     this.#live = this.#rows();
   }
 
@@ -112,9 +128,14 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     return this.#phase === 'emptying' || this.#phase === 'settling';
   }
 
-  /** How many events are buffered until the dump ends; reading may stop if there are many. */
+  /** Whether to call {@link proceed}, after other work. */
+  get waitsForTime(): boolean {
+    return this.#phase === 'replaying' || this.#phase === 'comparing';
+  }
+
+  /** How many events are buffered until they are replayed; reading may stop if there are many. */
   get kept(): number {
-    return this.#overlap.length;
+    return this.#overlap.length - this.#replayed;
   }
 
   /** Requests a comparison that begins after this call. */
@@ -139,8 +160,10 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#origin = 'kernel';
     this.#portId = event.header.portId;
     if (this.#opened) this.#model.apply(event, this.#live);
-    if (this.#phase === 'dumping') this.#overlap.push(event);
-    else if (this.#phase === 'settling') this.#model.apply(event, this.#staging);
+    if (this.#phase === 'dumping' || this.#phase === 'replaying') this.#overlap.push(event);
+    else if (this.#phase === 'settling' || this.#phase === 'comparing') {
+      this.#model.apply(event, this.#staging);
+    }
   }
 
   /** The kernel dropped events before those that follow. @param time when that was reported */
@@ -158,24 +181,48 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** No events are queued, and none were lost unless {@link lost} said so. */
   empty(): void {
     if (this.#phase === 'emptying') this.#begin();
-    else if (this.#phase === 'settling') this.#finish();
+    else if (this.#phase === 'settling' && this.#compared()) this.#finish();
+  }
+
+  /** Continues what was interrupted because it took long. */
+  proceed(): void {
+    if (this.#phase === 'replaying') this.#replay();
+    // It ends when no events are queued.
+    else if (this.#phase === 'comparing' && this.#compared()) this.#phase = 'settling';
   }
 
   dumped<N extends ObjectName<K>>(kind: N, value: K[N]): void {
-    this.#staging.stage(kind, value);
+    // Asking for the time of each would cost more than comparing it.
+    if (this.#dumped++ % READ_TOGETHER === 0) {
+      this.#reading = { round: this.#rounds, time: this.#host.now() };
+    }
+    this.#staging.stage(kind, value, this.#reading);
   }
 
   /** The dump is complete, and so are the events of everything it contains. */
   dumpEnded(): void {
-    this.#phase = 'settling';
-    for (const event of this.#overlap) this.#model.apply(event, this.#staging);
-    this.#overlap = [];
+    this.#phase = 'replaying';
+    this.#replay();
   }
 
   /** The dump failed; it will be repeated. */
   dumpFailed(): void {
-    this.#overlap = [];
     this.#again();
+  }
+
+  #replay(): void {
+    const events = this.#overlap;
+    while (this.#replayed < events.length) {
+      this.#model.apply(events[this.#replayed++] as Event, this.#staging);
+      if (this.#replayed < events.length && !this.#host.mayProceed()) return;
+    }
+    this.#forgetEvents();
+    this.#phase = 'settling';
+  }
+
+  #forgetEvents(): void {
+    this.#overlap = [];
+    this.#replayed = 0;
   }
 
   #begin(): void {
@@ -184,26 +231,45 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#uncertain = false;
     this.#began = this.#host.now().monotonic;
     this.#tally.rounds++;
-    this.#staging = new StagingTables(this.#model, this.tables);
+    this.#rounds++;
+    this.#dumped = 0;
+    this.#staging = new StagingTables(this.#model, this.tables, this.#rounds);
     this.#host.dump();
   }
 
-  #finish(): void {
+  /** Compares as much as there is time for. @returns whether nothing is left */
+  #compared(): boolean {
     this.#time = this.#host.now();
     this.#origin = 'resync';
+    if (!this.#opened) return true;
+    this.#comparison ??= this.#compareAll();
+    while (!this.#comparison.next().done) {
+      if (!this.#host.mayProceed()) {
+        this.#phase = 'comparing';
+        return false;
+      }
+    }
+    this.#comparison = undefined;
+    this.#swept = true;
+    return true;
+  }
+
+  #finish(): void {
     const staging = this.#staging;
     const uncertain = this.#uncertain || staging.hasUncertain;
     const waits =
       !uncertain && this.#waits < WAITS && this.#model.awaitsSilentRemoval?.(staging.tables);
     this.#waits = waits ? this.#waits + 1 : 0;
     const again = uncertain || waits;
-    for (const name of Object.keys(this.tables) as ObjectName<K>[]) {
-      if (this.#opened) this.#compare(name, staging);
-      else if (!again) this.#adopt(name, staging);
+    if (!this.#opened && !again) {
+      for (const name of this.#names) this.#adopt(name, staging);
     }
-    this.#staging = new StagingTables(this.#model, this.tables);
     if (again) this.#again();
     else this.#settled();
+  }
+
+  get #names(): ObjectName<K>[] {
+    return Object.keys(this.tables) as ObjectName<K>[];
   }
 
   #settled(): void {
@@ -211,7 +277,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     const lost = this.#opened && tally.overruns + tally.malformed > 0;
     const durationMs = time.monotonic - (this.#since ?? this.#began);
     const { least } = this.#limits;
-    this.#phase = 'idle';
+    this.#end();
     this.#backoff = least;
     // Dumps take at most half of the time.
     this.#notBefore = time.monotonic + Math.max(least, time.monotonic - this.#began);
@@ -224,9 +290,18 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     if (this.#wanted) this.wake();
   }
 
+  /** Forgets what a round needed. */
+  #end(): void {
+    this.#phase = 'idle';
+    this.#comparison = undefined;
+    this.#swept = false;
+    this.#forgetEvents();
+    this.#staging = new StagingTables(this.#model, this.tables, this.#rounds);
+  }
+
   /** The next round, after a growing delay. */
   #again(): void {
-    this.#phase = 'idle';
+    this.#end();
     this.#wanted = true;
     const now = this.#host.now().monotonic;
     this.#notBefore = now + Math.max(this.#backoff, now - this.#began);
@@ -251,7 +326,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
 
   /** Fills the tables for the first time, before anyone has seen them. */
   #adopt<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
-    const fresh = staging.tables[name];
+    const fresh = staging.changed(name);
     const keys = staging.inOrder(
       name,
       Array.from(fresh.rows(), ([key]) => key),
@@ -275,29 +350,78 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     return uidOf(id, ++this.#incarnations);
   }
 
-  #compare<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
-    const model = this.#model.kinds[name];
-    const live = this.tables[name];
+  /**
+   * Gives the live tables what the staging tables have, then what events change meanwhile. Pauses
+   * often: events may be applied to both then.
+   */
+  *#compareAll(): Generator<void> {
+    const staging = this.#staging;
+    for (const name of this.#swept ? [] : this.#names) {
+      yield* this.#sweep(name, staging);
+      yield* this.#compare(name, staging);
+    }
+    while (!staging.isCompared) {
+      for (const name of this.#names) yield* this.#compare(name, staging);
+    }
+  }
+
+  /** Removes rows that were not dumped. */
+  *#sweep<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): Generator<void> {
     const fresh = staging.tables[name];
-    for (const [key, { value }] of live.rows()) {
-      if (fresh.get(key) || staging.isUncertain(name, key)) continue;
-      const reason = model.missing?.(value, this.#explaining) ?? 'found-missing';
-      this.#live.remove(name, key, reason);
+    for (const key of this.tables[name].unread(this.#rounds)) {
+      if (key !== undefined && fresh.get(key) === undefined) this.#compareRow(name, key, staging);
+      yield;
+    }
+  }
+
+  /** What is removed comes first, then what is updated, then what is added, in its order. */
+  *#compare<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): Generator<void> {
+    for (const key of staging.gone(name)) {
+      this.#compareRow(name, key, staging);
+      yield;
     }
     const added: string[] = [];
-    for (const [key, { value }] of fresh.rows()) {
-      const known = live.get(key)?.value;
-      // Even if uncertain, better shown too early than not at all: the next round decides.
-      if (known !== undefined && staging.isUncertain(name, key)) continue;
-      const same =
-        known !== undefined && (known === value || (model.sameIncarnation?.(known, value) ?? true));
-      if (same) this.#live.put(name, key, value, 'same');
-      else added.push(key);
+    for (const [key] of staging.changed(name).rows()) {
+      if (!this.#compareRow(name, key, staging, 'same')) added.push(key);
+      yield;
     }
     for (const key of staging.inOrder(name, added)) {
-      this.#live.put(name, key, (fresh.get(key) as TableEntry<K[N]>).value, 'new');
+      this.#compareRow(name, key, staging);
+      yield;
     }
-    for (const [key] of fresh.rows()) if (fresh.isDoubted(key)) live.doubt(key);
+  }
+
+  /**
+   * Makes a live row what the staging table has. If that is uncertain, the live row stays, and the
+   * next round decides.
+   *
+   * @param only `same`: not if that adds an object. @returns whether it was done
+   */
+  #compareRow<N extends ObjectName<K>>(
+    name: N,
+    key: string,
+    staging: StagingTables<K>,
+    only?: 'same',
+  ): boolean {
+    const model = this.#model.kinds[name];
+    const value = staging.tables[name].get(key)?.value;
+    const known = this.tables[name].get(key)?.value;
+    const same =
+      known !== undefined &&
+      value !== undefined &&
+      (known === value || (model.sameIncarnation?.(known, value) ?? true));
+    // Even if uncertain, better shown too early than not at all.
+    const stays = known !== undefined && staging.isUncertain(name, key);
+    if (only === 'same' && value !== undefined && !same && !stays) return false;
+    if (!stays) {
+      if (value !== undefined) this.#live.put(name, key, value, same ? 'same' : 'new');
+      else if (known !== undefined) {
+        this.#live.remove(name, key, model.missing?.(known, this.#explaining) ?? 'found-missing');
+      }
+    }
+    if (staging.tables[name].isDoubted(key)) this.tables[name].doubt(key);
+    staging.compared(name, key, { round: this.#rounds, time: this.#time });
+    return true;
   }
 
   /** The rows of the live tables, which report each change. */
@@ -308,6 +432,11 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       this.#host.emit(change as unknown as ObjectChange<K>);
     const count = (what: 'added' | 'updated' | 'removed') => {
       if (this.#origin === 'resync') this.#tally[what]++;
+    };
+    // What an event changes in a round is compared at its end.
+    const keep = (object: ObjectName<K>, key: string) => {
+      const staged = this.#phase !== 'idle' && this.#phase !== 'emptying';
+      if (staged && this.#origin === 'kernel') this.#staging.keep(object, key);
     };
     const removed = <N extends ObjectName<K>>(
       object: N,
@@ -338,6 +467,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       tables: this.tables,
       put: (object, key, value, as) => {
         const [origin, time] = [this.#origin, this.#time];
+        keep(object, key);
         const table = this.tables[object];
         const known = table.get(key);
         if (known !== undefined && as === 'same') {
@@ -376,6 +506,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       remove: (object, key, reason, last) => {
         const known = this.tables[object].get(key);
         if (known === undefined) return;
+        keep(object, key);
         this.tables[object].delete(key);
         removed(object, known, reason, last);
       },
@@ -383,6 +514,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
         const [origin, time] = [this.#origin, this.#time];
         const known = this.tables[object].get(key);
         if (known === undefined) return;
+        keep(object, key);
         const { id, uid } = known;
         this.tables[object].set(key, { id, uid, value, countersReadAt: time });
         tell({ kind: 'expiring', object, id, uid, value, countersReadAt: time, origin, time });

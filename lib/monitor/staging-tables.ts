@@ -1,31 +1,152 @@
-/** The rows of an incomplete dump. @module */
+/** What a dump says, as differences from the live tables. @module */
 import type { EventTime } from '../netlink/event.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
-import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
-import { equal } from './table.ts';
-
-type Listable<K extends ObjectTypes> = Pick<ObjectModel<K, never>, 'kinds'>;
+import type { Lookups, ObjectModel, Rows, Tables } from './object-model.ts';
+import {
+  equal,
+  type Indexers,
+  type Lookup,
+  type Reading,
+  type Row,
+  Table,
+  type TableEntry,
+} from './table.ts';
 
 /** Known only to the live tables. */
 const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 
-/** The staging tables of a dump: its rows, with the events that arrived during it applied. */
+/**
+ * The rows of one kind. A live row that was read in this round, and not touched since, is one of
+ * them; `changed` and `gone` say what is different, and have been compared when they are empty.
+ */
+class StagedTable<Value> implements Lookup<Value> {
+  readonly live: Table<Value>;
+  /** Rows that the live table does not have, or has with another value. */
+  readonly changed: Table<Value>;
+  /** Keys of rows that the live table has, or had in this round, and this one has not. */
+  readonly gone = new Set<string>();
+  /** Keys of rows that events added. */
+  readonly announced = new Set<string>();
+  readonly #round: number;
+
+  constructor(live: Table<Value>, indexes: Indexers<Value>, round: number) {
+    this.live = live;
+    this.changed = new Table(indexes);
+    this.#round = round;
+  }
+
+  /** Whether a row is, or was, not that of the live table. */
+  isOwn(key: string): boolean {
+    return (
+      (this.gone.size > 0 && this.gone.has(key)) ||
+      (this.changed.size > 0 && this.changed.row(key) !== undefined)
+    );
+  }
+
+  /** The live row that a dumped object with this key is about, unless there already is such a row. */
+  liveFor(key: string): Row<Value> | undefined {
+    const row = this.live.row(key);
+    return row?.reading?.round === this.#round || this.isOwn(key) ? undefined : row;
+  }
+
+  get(key: string): TableEntry<Value> | undefined {
+    const own = this.changed.get(key);
+    return own || this.gone.has(key) ? own : this.#unchanged(key);
+  }
+
+  *rows(): Generator<[string, TableEntry<Value>], undefined> {
+    for (const [key, entry] of this.live.rows()) if (this.#isUnchanged(key)) yield [key, entry];
+    yield* this.changed.rows();
+  }
+
+  find(index: string, text: string): TableEntry<Value>[] {
+    return this.findRows(index, text).map(([, entry]) => entry);
+  }
+
+  findRows(index: string, text: string): [string, TableEntry<Value>][] {
+    const unchanged = this.live.findRows(index, text).filter(([key]) => this.#isUnchanged(key));
+    return [...unchanged, ...this.changed.findRows(index, text)];
+  }
+
+  isUnused(index: string): boolean {
+    return this.live.isUnused(index) && this.changed.isUnused(index);
+  }
+
+  /** Only rows that an event has just set are doubted. */
+  doubt(key: string): void {
+    this.changed.doubt(key);
+  }
+
+  isDoubted(key: string): boolean {
+    return (this.changed.row(key) ? this.changed : this.live).isDoubted(key);
+  }
+
+  set(key: string, value: Value): void {
+    this.gone.delete(key);
+    this.changed.set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
+  }
+
+  delete(key: string): void {
+    this.changed.delete(key);
+    this.gone.add(key);
+  }
+
+  /** Keeps a row as it is here while that of the live table changes. */
+  keep(key: string): void {
+    if (this.isOwn(key)) return;
+    const entry = this.#unchanged(key);
+    if (entry === undefined) {
+      this.gone.add(key);
+      return;
+    }
+    this.set(key, entry.value);
+    if (this.live.isDoubted(key)) this.doubt(key);
+  }
+
+  /** The live table now has the row as it is here. */
+  compared(key: string, reading: Reading): void {
+    this.gone.delete(key);
+    this.changed.delete(key);
+    const row = this.live.row(key);
+    if (row) row.reading = reading;
+  }
+
+  #unchanged(key: string): TableEntry<Value> | undefined {
+    return this.live.row(key)?.reading?.round === this.#round ? this.live.get(key) : undefined;
+  }
+
+  #isUnchanged(key: string): boolean {
+    return this.#unchanged(key) !== undefined && !this.isOwn(key);
+  }
+}
+
+type Staged<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: StagedTable<K[Name]> };
+
+/**
+ * The staging tables of a dump: its rows, with the events that arrived during it applied. What the
+ * live tables have, too, is not stored twice, so that a comparison takes little memory.
+ */
 export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly overlap = true;
-  readonly tables: Tables<K>;
-  readonly #kinds: Listable<K>['kinds'];
-  readonly #live: Tables<K>;
+  readonly #kinds: ObjectModel<K, never>['kinds'];
+  readonly #names: readonly ObjectName<K>[];
+  readonly #staged: Staged<K>;
   readonly #uncertain = new Set<string>();
   /** The parts of the value staged last. */
   readonly #parts: Record<string, object> = {};
-  /** Rows that events added. */
-  readonly #announced = new Set<string>();
 
-  /** @param live the previous rows: a dumped object that is unchanged is the same object */
-  constructor(model: Listable<K>, live: Tables<K>) {
-    this.#kinds = model.kinds;
-    this.#live = live;
-    this.tables = tablesOf(model);
+  /** @param round as in the readings of this dump */
+  constructor({ kinds }: Pick<ObjectModel<K, never>, 'kinds'>, live: Tables<K>, round: number) {
+    this.#kinds = kinds;
+    this.#names = Object.keys(kinds) as ObjectName<K>[];
+    const staged = this.#names.map((name) => {
+      return [name, new StagedTable(live[name], kinds[name].indexes, round)];
+    });
+    this.#staged = Object.fromEntries(staged) as Staged<K>;
+  }
+
+  get tables(): Lookups<K> {
+    return this.#staged;
   }
 
   /** Whether a row is uncertain, or all are. */
@@ -37,32 +158,96 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     return this.#uncertain.size > 0 && this.#uncertain.has(`${kind} ${key}`);
   }
 
+  /** The rows that the live tables do not have as they are here. */
+  changed<N extends ObjectName<K>>(kind: N): Table<K[N]> {
+    return this.#staged[kind].changed;
+  }
+
+  /** Keys of rows that are not here, and were in the live tables in this round. */
+  gone(kind: ObjectName<K>): ReadonlySet<string> {
+    return this.#staged[kind].gone;
+  }
+
+  /** Whether the live tables have all rows as they are here, if they have no others. */
+  get isCompared(): boolean {
+    return this.#names.every((name) => {
+      const { changed, gone } = this.#staged[name];
+      return changed.size === 0 && gone.size === 0;
+    });
+  }
+
+  /** The live tables now have a row as it is here. @param reading of the comparison */
+  compared(kind: ObjectName<K>, key: string, reading: Reading): void {
+    this.#staged[kind].compared(key, reading);
+  }
+
+  /** An event is about to change a row of the live tables. */
+  keep(kind: ObjectName<K>, key: string): void {
+    this.#staged[kind].keep(key);
+  }
+
   /** Rows in the order in which they were added: those that events added during the dump last. */
   inOrder(kind: ObjectName<K>, keys: readonly string[]): string[] {
-    const isAnnounced = (key: string) => this.#announced.has(`${kind} ${key}`);
+    const { announced } = this.#staged[kind];
+    const isAnnounced = (key: string) => announced.has(key);
     const dumped = keys.filter((key) => !isAnnounced(key));
     if (this.#kinds[kind].newestFirst) dumped.reverse();
     return [...dumped, ...keys.filter(isAnnounced)];
   }
 
-  /** Stages a dumped object. */
-  stage<N extends ObjectName<K>>(kind: N, value: K[N]): void {
+  /** Stages a dumped object. Other counters alone are set in the live tables. */
+  stage<N extends ObjectName<K>>(kind: N, value: K[N], reading: Reading): void {
     const model = this.#kinds[kind];
     const key = model.key(value);
-    const table = this.tables[kind];
-    const known = table.get(key);
+    const staged = this.#staged[kind];
+    const row = staged.liveFor(key);
+    const entry = row?.entry;
+    if (row === undefined || entry === undefined) {
+      this.#stageOwn(kind, key, value);
+      return;
+    }
+    // Most of a dump is known. Sharing what is equal saves memory, and comparing it again.
+    const before = entry.value;
+    const fields = keepEqual(before, value);
+    if (fields === undefined) row.reading = reading;
+    else if (
+      !staged.live.isDoubted(key) &&
+      this.#isRecount(kind, before, value, fields as (keyof K[N] & string)[])
+    ) {
+      const { id, uid } = entry;
+      staged.live.set(key, { id, uid, value, countersReadAt: reading.time });
+      row.reading = reading;
+    } else staged.set(key, value);
+  }
+
+  /** Stages a dumped object that is not the only one with its key, or that events are about. */
+  #stageOwn<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
+    const model = this.#kinds[kind];
+    const staged = this.#staged[kind];
+    const known = staged.get(key);
     let free = key;
     if (known !== undefined && model.supersedes?.(known.value, value) === false) {
       if (model.supersedes(value, known.value)) return;
       // The kernel has several that cannot be distinguished; each gets a row.
-      for (let n = 2; table.get(free) !== undefined; n++) free = `${key} (${n})`;
+      for (let n = 2; staged.get(free) !== undefined; n++) free = `${key} (${n})`;
     }
-    // Most of a dump is already known. Sharing the known value saves comparing it again, and
-    // memory.
-    const before = this.#live[kind].get(free)?.value;
-    const same = before !== undefined && equal(before, value);
-    if (!same) this.#share(kind, value);
-    this.#set(kind, free, same ? before : value);
+    const before = staged.live.row(free)?.entry?.value;
+    const same = before !== undefined && keepEqual(before, value) === undefined;
+    if (before === undefined) this.#share(kind, value);
+    staged.set(free, same ? before : value);
+  }
+
+  #isRecount<N extends ObjectName<K>>(
+    kind: N,
+    before: K[N],
+    after: K[N],
+    fields: readonly (keyof K[N] & string)[],
+  ): boolean {
+    const { isCounter, sameIncarnation } = this.#kinds[kind];
+    return (
+      fields.every((field) => isCounter?.(field, before, after)) &&
+      (sameIncarnation?.(before, after) ?? true)
+    );
   }
 
   /** Gives a value the parts of the one before it that are equal. */
@@ -78,21 +263,18 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
 
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.#question(kind, key);
-    if (this.tables[kind].get(key) === undefined) this.#announced.add(`${kind} ${key}`);
-    this.#set(kind, key, value);
+    const staged = this.#staged[kind];
+    if (staged.get(key) === undefined) staged.announced.add(key);
+    staged.set(key, value);
   }
 
   remove<N extends ObjectName<K>>(kind: N, key: string): void {
     this.#question(kind, key);
-    this.tables[kind].delete(key);
+    this.#staged[kind].delete(key);
   }
 
   expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.put(kind, key, value);
-  }
-
-  #set<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
-    this.tables[kind].set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
   }
 
   /**
@@ -100,7 +282,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    * predecessor.
    */
   #question<N extends ObjectName<K>>(kind: N, key: string): void {
-    const known = this.tables[kind].get(key);
+    const known = this.#staged[kind].get(key);
     if (known !== undefined && this.#kinds[kind].unannounced?.(known.value))
       this.markUncertain(kind, key);
   }
@@ -108,4 +290,26 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   markUncertain(kind?: ObjectName<K>, key?: string): void {
     this.#uncertain.add(`${kind} ${key}`);
   }
+}
+
+/**
+ * Gives a value all parts of the one before it that are equal.
+ *
+ * @returns the names of those that are not; undefined: there are none
+ */
+function keepEqual<Value extends object>(before: Value, value: Value): string[] | undefined {
+  let other: string[] | undefined;
+  let more = 0;
+  for (const name in value) {
+    const [was, is] = [before[name], value[name]];
+    if (was !== undefined) more--;
+    if (was === is) continue;
+    if (equal(was, is)) value[name] = was;
+    else if (other === undefined) other = [name];
+    else other.push(name);
+  }
+  for (const name in before) if (before[name] !== undefined) more++;
+  if (more === 0) return other;
+  const absent = Object.keys(before).filter((name) => value[name as keyof Value] === undefined);
+  return [...(other ?? []), ...absent];
 }

@@ -30,17 +30,40 @@ export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
  * Once one of them is in the old generation, all that follow survive, with what they hold, until a
  * full collection: entries held that way cost half of a monitor's time in a storm.
  */
-interface Row<Value> {
+export interface Row<Value> {
   entry: TableEntry<Value> | undefined;
   /** The value that may be another object's, if it is still the entry's. */
   doubted: Value | undefined;
+  /** Where a dump last had the value of the entry; undefined if the entry was set since. */
+  reading: Reading | undefined;
+}
+
+/** A part of a dump: the round of comparison that it belongs to, and when it was read. */
+export interface Reading {
+  readonly round: number;
+  readonly time: EventTime;
 }
 
 /** An entry that is still to be named. */
 type Unnamed<Value> = { -readonly [Key in keyof TableEntry<Value>]: TableEntry<Value>[Key] };
 
+/** Entries by key, and look-ups that events need. */
+export interface Lookup<Value> {
+  get(key: string): TableEntry<Value> | undefined;
+  /** All keys with their entries, in insertion order. */
+  rows(): Iterable<[string, TableEntry<Value>]>;
+  /** The entries with this text in an index. */
+  find(index: string, text: string): TableEntry<Value>[];
+  findRows(index: string, text: string): [string, TableEntry<Value>][];
+  /** Whether no entry has a text in an index; false if that is not certain. */
+  isUnused(index: string): boolean;
+  /** Notes that an event was assumed to concern the object there; until that is replaced. */
+  doubt(key: string): void;
+  isDoubted(key: string): boolean;
+}
+
 /** Entries by key. Indexes that are never used cost nothing. */
-export class Table<Value> implements Iterable<TableEntry<Value>> {
+export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
   /** How many rows have no entry. */
   #cleared = 0;
@@ -57,19 +80,38 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
   }
 
   get(key: string): TableEntry<Value> | undefined {
-    return this.#rows.get(key)?.entry;
+    const row = this.#rows.get(key);
+    return row && entryOf(row);
   }
 
-  /** All keys with their entries, in insertion order. */
+  /** The holder of an entry, whose `reading` may be set. */
+  row(key: string): Row<Value> | undefined {
+    return this.#rows.get(key);
+  }
+
   *rows(): Generator<[string, TableEntry<Value>], undefined> {
-    for (const [key, { entry }] of this.#rows) if (entry) yield [key, entry];
+    for (const [key, row] of this.#rows) {
+      const entry = entryOf(row);
+      if (entry) yield [key, entry];
+    }
   }
 
   *[Symbol.iterator](): Generator<TableEntry<Value>, undefined> {
-    for (const { entry } of this.#rows.values()) if (entry) yield entry;
+    for (const row of this.#rows.values()) {
+      const entry = entryOf(row);
+      if (entry) yield entry;
+    }
   }
 
-  /** The entries with this text in an index. */
+  /** The keys of rows that a round has not read; undefined now and then, as it looks at all. */
+  *unread(round: number): Generator<string | undefined, undefined> {
+    let seen = 0;
+    for (const [key, { reading }] of this.#rows) {
+      if (reading?.round !== round) yield key;
+      else if (++seen % 64 === 0) yield undefined;
+    }
+  }
+
   find(index: string, text: string): TableEntry<Value>[] {
     return this.findRows(index, text).map(([, entry]) => entry);
   }
@@ -83,7 +125,6 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     return this.#rowsBy(this.#indexer(index), text);
   }
 
-  /** Whether no entry has a text in an index. */
   isUnused(index: string): boolean {
     return this.#index(this.#indexer(index)).size === 0;
   }
@@ -118,7 +159,9 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     if (row) {
       if (before === undefined) this.#cleared--;
       row.entry = entry;
-    } else this.#rows.set(key, { entry, doubted: undefined });
+      row.reading = undefined;
+    } else this.#rows.set(key, { entry, doubted: undefined, reading: undefined });
+    if (before?.value === entry.value) return;
     for (const [indexer, index] of this.#indexes) {
       const term = indexer(entry.value, key);
       const old = before && indexer(before.value, key);
@@ -128,7 +171,6 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     }
   }
 
-  /** Notes that an event was assumed to concern the object there; until that is replaced. */
   doubt(key: string): void {
     const row = this.#rows.get(key);
     if (row) row.doubted = row.entry?.value;
@@ -175,11 +217,26 @@ export class Table<Value> implements Iterable<TableEntry<Value>> {
     let index = this.#indexes.get(indexer);
     if (index === undefined) {
       index = new Map();
-      for (const [key, { value }] of this.rows()) enter(index, indexer(value, key), key);
+      for (const [key, { entry }] of this.#rows) {
+        if (entry) enter(index, indexer(entry.value, key), key);
+      }
       this.#indexes.set(indexer, index);
     }
     return index;
   }
+}
+
+/**
+ * The entry of a row. If a dump found it unchanged, it is replaced now by one that says when: most
+ * are never looked at between two dumps.
+ */
+function entryOf<Value>(row: Row<Value>): TableEntry<Value> | undefined {
+  const { entry, reading } = row;
+  if (entry && reading && entry.countersReadAt !== reading.time) {
+    const { id, uid, value } = entry;
+    row.entry = { id, uid, value, countersReadAt: reading.time };
+  }
+  return row.entry;
 }
 
 /** Terms mapped to their keys. Most have only one, for which a Set would be large. */

@@ -69,7 +69,7 @@ export function policyId(policy: XfrmPolicy): string {
 }
 
 /** Fields that change without events; comparisons refresh them without reporting a change. */
-const STATE_COUNTERS = new Set([
+const STATE_COUNTERS: ReadonlySet<string> = new Set([
   'current',
   'stats',
   'replay',
@@ -77,20 +77,29 @@ const STATE_COUNTERS = new Set([
   'lifetimeCurrent',
   'exact',
 ]);
-const POLICY_COUNTERS = new Set(['current']);
+
+/** Whether a field that differs is only a counter of an SA. */
+export const isStateCounter = (
+  field: keyof XfrmState,
+  before: XfrmState,
+  after: XfrmState,
+): boolean =>
+  STATE_COUNTERS.has(field) ||
+  // Among the sequence numbers, the window size is not a counter.
+  (field === 'replayEsn' && before.replayEsn?.replayWindow === after.replayEsn?.replayWindow);
 
 export const stateDifferences = (before: XfrmState, after: XfrmState): string[] =>
-  differences(before, after, STATE_COUNTERS).filter(
-    // Among the sequence numbers, the window size is not a counter.
-    (field) =>
-      field !== 'replayEsn' || before.replayEsn?.replayWindow !== after.replayEsn?.replayWindow,
-  );
+  differences(before, after, isStateCounter);
 
-/** Includes `current` if the policy was set again: its time limits count from then. */
-export function policyDifferences(before: XfrmPolicy, after: XfrmPolicy): string[] {
-  const fields = differences(before, after, POLICY_COUNTERS);
-  return before.current.addedAt === after.current.addedAt ? fields : [...fields, 'current'];
-}
+/** Not `current` if the policy was set again: its time limits count from then. */
+export const isPolicyCounter = (
+  field: keyof XfrmPolicy,
+  before: XfrmPolicy,
+  after: XfrmPolicy,
+): boolean => field === 'current' && before.current.addedAt === after.current.addedAt;
+
+export const policyDifferences = (before: XfrmPolicy, after: XfrmPolicy): string[] =>
+  differences(before, after, isPolicyCounter);
 
 /** An SA with the counters of an event. */
 export const withCounters = (
@@ -114,16 +123,16 @@ export function countedAs(state: XfrmState, counters: XfrmState): XfrmState {
 function differences<Value extends object>(
   before: Value,
   after: Value,
-  except: ReadonlySet<string>,
+  isCounter: (field: keyof Value & string, before: Value, after: Value) => boolean,
 ): string[] {
   const found: string[] = [];
   for (const field in before) {
     const [old, now] = [before[field], after[field]];
-    if (old !== now && !except.has(field) && !equal(old, now)) found.push(field);
+    if (old !== now && !isCounter(field, before, after) && !equal(old, now)) found.push(field);
   }
   for (const field in after) {
     if (before[field] !== undefined || after[field] === undefined) continue;
-    if (!(field in before) && !except.has(field)) found.push(field);
+    if (!(field in before) && !isCounter(field, before, after)) found.push(field);
   }
   return found;
 }

@@ -4,12 +4,14 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { ObjectModel, Rows } from './object-model.ts';
-import type { Table, TableEntry } from './table.ts';
+import type { Lookup, TableEntry } from './table.ts';
 import {
   countedAs,
   hasSpi,
   isIpcompHelper,
   isLarval,
+  isPolicyCounter,
+  isStateCounter,
   location,
   policyDifferences,
   policyId,
@@ -21,6 +23,9 @@ import {
 } from './xfrm-objects.ts';
 
 type XfrmRows = Rows<XfrmObjectTypes>;
+
+/** The text of all helpers in their index. */
+const HELPER = 'helper';
 
 const peers = ({ saddr, daddr }: XfrmState): string => `${saddr} ${daddr}`;
 
@@ -48,6 +53,7 @@ const stateIndexes = {
     isLarval(state) && state.seq !== 0 ? String(state.seq) : undefined,
   larvalEnds: (state: XfrmState) =>
     isLarval(state) && state.spi === 0 ? larvalEnds(state) : undefined,
+  helper: (state: XfrmState) => (isIpcompHelper(state) ? HELPER : undefined),
 };
 
 const policyIndexes = {
@@ -62,7 +68,7 @@ const policyIndexes = {
 };
 
 /** The rows at a location. */
-function rowsAt(table: Table<XfrmState>, at: string): [string, TableEntry<XfrmState>][] {
+function rowsAt(table: Lookup<XfrmState>, at: string): [string, TableEntry<XfrmState>][] {
   const others = table.isUnused('location') ? [] : table.findRows('location', at);
   const entry = table.get(at);
   return entry === undefined ? others : [[at, entry], ...others];
@@ -122,6 +128,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
         before.current.packets <= after.current.packets &&
         isLarval(before) === isLarval(after),
       differences: stateDifferences,
+      isCounter: isStateCounter,
       missing: (state, since) =>
         since.some((event) => moved(event, state)) ? 'migrated' : 'found-missing',
     },
@@ -133,6 +140,7 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
       id: policyId,
       sameIncarnation: (before, after) => policyId(before) === policyId(after),
       differences: policyDifferences,
+      isCounter: isPolicyCounter,
     },
   },
   awaitsSilentRemoval: ({ state }) => hasLeftOver(state),
@@ -140,11 +148,12 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
   apply: (event, rows) => (APPLY[event.kind] as Apply<XfrmEvent> | undefined)?.(event, rows),
 };
 
-function hasLeftOver(states: Table<XfrmState>): boolean {
-  for (const { value } of states) {
-    if (isIpcompHelper(value) && isLeftOver(value, states.find('peers', peers(value)))) return true;
-  }
-  return false;
+function hasLeftOver(states: Lookup<XfrmState>): boolean {
+  // Usually there is none, and then `peers` need not be indexed.
+  if (states.isUnused('helper')) return false;
+  return states
+    .find('helper', HELPER)
+    .some(({ value }) => isLeftOver(value, states.find('peers', peers(value))));
 }
 
 /**

@@ -189,7 +189,7 @@ export class Connection {
           onMessage: (input, at, length) => {
             const reply = decode(input, at, length);
             if (reply === undefined) return;
-            piece.push(reply);
+            if (piece.push(reply) > 1) return;
             socket.pause();
             wake();
           },

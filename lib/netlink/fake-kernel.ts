@@ -30,7 +30,10 @@ export interface FakeRefusal {
 
 /** The answer to a request: messages, then its end. By default, a bare success. */
 export interface FakeAnswer {
-  /** Messages before the end. Their sequence numbers and port ids are filled in. */
+  /**
+   * Messages before the end. Their sequence numbers and port ids are filled in. The bytes of a dump
+   * are copied when they are read.
+   */
   readonly messages?: readonly FakeMessage[] | undefined;
   /** Ends with this refusal. */
   readonly refusal?: FakeRefusal | undefined;
@@ -162,7 +165,11 @@ export class FakeKernel extends KernelStandIn {
     const { messages = [], refusal, warning, interrupted = false, end } = checkedAnswer(answer);
     const header = { seq: request.seq, portId: socket.bound };
     const flags = (request.dump ? N.NLM_F_MULTI : 0) | (interrupted ? N.NLM_F_DUMP_INTR : 0);
-    for (const message of messages) socket.push(written([message], header, flags));
+    for (const message of messages) {
+      const write = () => written([message], header, flags);
+      // A kernel, too, makes a dump while it is read: all of it could be much more than is kept.
+      socket.push(request.dump && message instanceof Uint8Array ? write : write());
+    }
     if (end === 'silent') return;
     if (end === 'lost') {
       socket.lose(errno('ENOBUFS'));

@@ -29,6 +29,7 @@ export class RecordedTables<K extends ObjectTypes, Event extends ReconcilerEvent
     const host = {
       now: () => this.#now,
       wakeAfter: () => {},
+      mayProceed: () => true,
       dump: () => {
         this.#dumping = true;
         this.#complete = true;

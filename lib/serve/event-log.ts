@@ -112,6 +112,7 @@ export class EventLog {
   readonly #tunnels = new Ring(TUNNEL_EVENTS);
   readonly #kernel = new Ring(KERNEL_EVENTS);
   #last: number;
+  #lastOfTunnels = 0;
   /** The number before the first. */
   readonly #start: number;
   /** Called after events were added. */
@@ -128,10 +129,16 @@ export class EventLog {
     return this.#last;
   }
 
+  /** The number of the newest event of tunnels, and of what is watched. */
+  get lastOfTunnels(): number {
+    return this.#lastOfTunnels;
+  }
+
   add(netns: string | null, content: Content): void {
     const event = { id: ++this.#last, netns, content };
     const isOfKernel = content.kind === 'sa' || content.kind === 'policy';
     (isOfKernel ? this.#kernel : this.#tunnels).push(event);
+    if (!isOfKernel) this.#lastOfTunnels = event.id;
     this.added();
   }
 

@@ -11,7 +11,8 @@ const SLICE = 8;
 /** Milliseconds that a reader may be waited for, all in all: one that takes a little now and then would stay. */
 const PATIENCE = 60_000;
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
+/** A turn of the event loop, for others. */
+export const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Whether a request accepts gzip (RFC 9110, 12.5.3). */
 export const acceptsGzip = (header: string | undefined): boolean =>
@@ -42,13 +43,14 @@ const written = (to: Writable, bytes: Uint8Array, gone: AbortController): Promis
  * Sends pieces of text, which are made while they are sent. A reader that is slow makes them be
  * made slower; one that leaves, or has to be waited for for more than a minute, ends it.
  *
+ * @param gzip `done`: the pieces are compressed already
  * @param cut called if the reader took too long
  */
 export async function sendPieces(
   response: ServerResponse,
   type: string,
   pieces: Iterable<string | Uint8Array>,
-  gzip: boolean,
+  gzip: boolean | 'done',
   cut: (why: CutOff) => void,
 ): Promise<void> {
   response.setHeader('content-type', type);
@@ -61,7 +63,8 @@ export async function sendPieces(
   // Nothing may be written for long while many answers are made at once: `PATIENCE` is the limit.
   response.socket?.setTimeout(0);
   // The least effort: the text of metrics shrinks to a twentieth with any.
-  const zip = gzip ? createGzip({ level: constants.Z_BEST_SPEED, chunkSize: CHUNK }) : undefined;
+  const zip =
+    gzip === true ? createGzip({ level: constants.Z_BEST_SPEED, chunkSize: CHUNK }) : undefined;
   zip?.pipe(response);
   const to = zip ?? response;
   const gone = new AbortController();

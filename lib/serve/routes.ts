@@ -12,6 +12,7 @@ import { isPageFile, pageFile } from './page-files.ts';
 import { acceptsGzip, sendPieces } from './pieces.ts';
 import { filterOf, numberOf, QueryError, queryOf, tunnelFilterOf } from './query.ts';
 import type { Service } from './service.ts';
+import { SharedAnswers } from './shared-answers.ts';
 
 /** Long answers made at the same time; the others are asked to come again. */
 const MOST_AT_ONCE = 16;
@@ -27,6 +28,7 @@ export class Routes {
   readonly #own: OwnSamples;
   readonly #refused: (why: Refusal) => void;
   readonly streams: EventStreams;
+  readonly #answers = new SharedAnswers();
   #busy = 0;
 
   constructor(service: Service, version: string, own: OwnSamples, refused: (why: Refusal) => void) {
@@ -70,7 +72,10 @@ export class Routes {
       case '/api/tunnels': {
         const { terms, named } = queryOf(url, 'netns');
         const filter = tunnelFilterOf(terms);
-        this.#json(request, response, tunnelsJson(this.#service, filter, netnsOf(named)));
+        const make = () => tunnelsJson(this.#service, filter, netnsOf(named));
+        if (acceptsGzip(request.headers['accept-encoding'] as string | undefined)) {
+          this.#shared(response, url.search, make);
+        } else this.#json(request, response, make());
         return true;
       }
       case '/api/states':
@@ -166,25 +171,49 @@ export class Routes {
     this.#pieces(request, response, JSON_TYPE, pieces);
   }
 
+  /** Answers with what is made once for all that ask before anything changes. */
+  #shared(response: ServerResponse, query: string, make: () => Iterable<string>): void {
+    const { version } = this.#service;
+    const isMade = this.#answers.has(query, version);
+    if (!isMade && this.#isBusy(response)) return;
+    if (!isMade) this.#busy++;
+    // Nothing is written while it is being made.
+    response.socket?.setTimeout(0);
+    this.#answers
+      .get(query, version, make)
+      .finally(() => {
+        if (!isMade) this.#busy--;
+      })
+      .then((chunks) => sendPieces(response, JSON_TYPE, chunks, 'done', this.#refused))
+      .catch((error: Error) => this.#failed(response, error));
+  }
+
+  /** Whether it makes so many answers that it asked to come again. */
+  #isBusy(response: ServerResponse): boolean {
+    if (this.#busy < MOST_AT_ONCE) return false;
+    response.setHeader('retry-after', '1');
+    this.#refused('busy');
+    sendError(response, 503, 'too many requests at once');
+    return true;
+  }
+
+  #failed(response: ServerResponse, error: Error): void {
+    response.destroy();
+    const text = `an answer could not be made: ${error.message}`;
+    this.#service.lifeCycle.notice('error', 'answer-failed', text);
+  }
+
   #pieces(
     request: IncomingMessage,
     response: ServerResponse,
     type: string,
     pieces: Iterable<string | Uint8Array>,
   ): void {
-    if (this.#busy >= MOST_AT_ONCE) {
-      response.setHeader('retry-after', '1');
-      this.#refused('busy');
-      sendError(response, 503, 'too many requests at once');
-      return;
-    }
+    if (this.#isBusy(response)) return;
     this.#busy++;
     const gzip = acceptsGzip(request.headers['accept-encoding'] as string | undefined);
     sendPieces(response, type, pieces, gzip, this.#refused)
-      .catch((error: Error) => {
-        const text = `an answer could not be made: ${error.message}`;
-        this.#service.lifeCycle.notice('error', 'answer-failed', text);
-      })
+      .catch((error: Error) => this.#failed(response, error))
       .finally(() => this.#busy--);
   }
 }

@@ -100,6 +100,12 @@ export class Service {
     );
   }
 
+  /** The same for as long as no tunnel changes, and no counters are read. */
+  get version(): string {
+    const read = this.namespaces.map(({ source }) => `${source.opened} ${source.readings}`);
+    return `${this.log.lastOfTunnels} ${read}`;
+  }
+
   /** All tunnels in words, for a service manager. */
   get status(): string {
     let [all, up] = [0, 0];

@@ -76,6 +76,7 @@ export class WatchedNamespace {
     this.#expected = expected;
     this.#around = around;
     this.source = new MetricsSource(name ?? '', around.tunnelSeries);
+    this.source.read = (wall) => this.history.sample(this.source.tunnels, wall);
   }
 
   get monitor(): TunnelMonitor | undefined {
@@ -221,10 +222,6 @@ export class WatchedNamespace {
     switch (change.kind) {
       case 'namespace-gone':
         return;
-      case 'refreshed':
-      case 'resynced':
-        this.history.sample(this.source.tunnels, change.time.wall);
-        break;
       case 'rekeyed':
         this.history.rekeyed(change.tunnel.id, change.time.wall);
         break;

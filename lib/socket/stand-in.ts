@@ -46,7 +46,8 @@ const LONG = 2 ** 31 - 1;
 const NO_NSID = 0xffff_ffff;
 
 interface Datagram {
-  readonly bytes: Uint8Array;
+  /** A function that returns them is called when they are read. */
+  bytes: Uint8Array | (() => Uint8Array);
   readonly portId: number;
   readonly group: number;
 }
@@ -108,8 +109,8 @@ export class StandInSocket implements NativeSocket {
     return this.#portId;
   }
 
-  /** Queues a datagram. */
-  push(bytes: Uint8Array, group = 0, portId = 0): void {
+  /** Queues a datagram. @param bytes or a function that returns them, called when they are read */
+  push(bytes: Datagram['bytes'], group = 0, portId = 0): void {
     this.#queue.push({ bytes, group, portId });
     this.#wake();
   }
@@ -173,7 +174,9 @@ export class StandInSocket implements NativeSocket {
       return put(words, into);
     }
     if (level === CONSTANTS.SOL_SOCKET && name === CONSTANTS.SO_MEMINFO) {
-      const waiting = this.#queue.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      // A dump is made while it is read.
+      const made = (bytes: Datagram['bytes']) => (bytes instanceof Uint8Array ? bytes.length : 0);
+      const waiting = this.#queue.reduce((sum, { bytes }) => sum + made(bytes), 0);
       return put(Uint32Array.of(waiting, 0, 0, 0, 0, 0, 0, 0, this.#drops), into);
     }
     const unset = level === CONSTANTS.SOL_SOCKET ? BUFFER : 0;
@@ -250,7 +253,9 @@ export class StandInSocket implements NativeSocket {
     let [count, at] = [0, 0];
     for (;;) {
       const next = this.#queue[0];
-      if (next === undefined || count === most || at + next.bytes.length > ARENA) break;
+      if (next === undefined || count === most) break;
+      if (!(next.bytes instanceof Uint8Array)) next.bytes = next.bytes();
+      if (at + next.bytes.length > ARENA) break;
       const { bytes, portId, group } = next;
       this.#queue.shift();
       if (kernelOnly && portId !== 0) {

@@ -53,12 +53,18 @@ export class SaGroups {
   #defaults: PolicyDefaults = PASS;
   /** Outbound policies whose source the kernel chooses, by the endpoint they send to. */
   readonly #fromAny = new MultiMap<string, Policy>();
-  /** Outbound policies by the source of their packets, if that is a single address. */
-  readonly #bySource = new MultiMap<string, Policy>();
+  /**
+   * Outbound policies by the source of their packets, if that is a single address; made when an
+   * address changes for the first time.
+   */
+  #bySource: MultiMap<string, Policy> | undefined;
   /** Policies without templates, by uid. */
   readonly #shunts = new Map<string, Policy>();
-  /** How many demands have an address as this host's, and as a peer's. */
-  readonly #roles = new Map<string, [number, number]>();
+  /**
+   * How many demands have an address as this host's, and as a peer's; made when someone asks for the
+   * first time, which no ordinary tunnel does.
+   */
+  #roles: Map<string, [number, number]> | undefined;
   /** SAs without keys. */
   readonly #larval = new Set<Sa>();
   /** SAs from any source, by their destination. */
@@ -196,7 +202,16 @@ export class SaGroups {
    * forwarded.
    */
   readdressed(address: string): void {
+    if (this.#bySource === undefined) {
+      this.#bySource = new MultiMap();
+      for (const policy of this.policies.values()) this.#addSource(policy, this.#bySource);
+    }
     for (const policy of this.#bySource.get(address)) this.#markSenders(policy);
+  }
+
+  #addSource(policy: Policy, to: MultiMap<string, Policy>): void {
+    const source = sourceOf(policy.entry.value);
+    if (source !== undefined) to.add(source, policy);
   }
 
   /** Marks for evaluation the groups whose packets, or the answers to them, a policy takes. */
@@ -300,29 +315,24 @@ export class SaGroups {
 
   /** Whether policies have an address as this host's (true) or a peer's. */
   #roleOf(address: string): boolean | undefined {
-    const [local = 0, remote = 0] = this.#roles.get(address) ?? [];
-    return local > 0 === remote > 0 ? undefined : local > 0;
+    if (this.#roles === undefined) {
+      this.#roles = new Map();
+      for (const { demands } of this.policies.values()) countRoles(demands, 1, this.#roles);
+    }
+    return roleIn(this.#roles, address);
   }
 
   /** Counts in which roles a policy has addresses. */
   #addRoles(demands: Policy['demands'], by: 1 | -1): void {
-    for (const demand of demands) {
-      const { direction, from, to } = demand;
-      if (direction === undefined || !makesTunnel(demand) || from === to) continue;
-      const [local, remote] = direction === 'out' ? [from, to] : [to, from];
-      for (const [address, role] of [
-        [local, 0],
-        [remote, 1],
-      ] as const) {
-        const before = this.#isOpening ? undefined : this.#roleOf(address);
-        const known = this.#roles.get(address);
-        const counts = known ?? [0, 0];
-        counts[role] += by;
-        if (known === undefined) this.#roles.set(address, counts);
-        else if (counts[0] + counts[1] === 0) this.#roles.delete(address);
-        if (this.#isOpening || this.#roleOf(address) === before) continue;
-        for (const group of this.groupsByAddress(address)) this.dirty.add(group);
-      }
+    const roles = this.#roles;
+    // No group was evaluated by them.
+    if (roles === undefined) return;
+    const addresses = new Set(demands.flatMap(({ from, to }) => [from, to]));
+    const before = new Map(Array.from(addresses, (one) => [one, roleIn(roles, one)]));
+    countRoles(demands, by, roles);
+    for (const [address, role] of before) {
+      if (roleIn(roles, address) === role) continue;
+      for (const group of this.groupsByAddress(address)) this.dirty.add(group);
     }
   }
 
@@ -517,8 +527,7 @@ export class SaGroups {
     }
     this.policies.set(policy.uid, policy);
     this.#addRoles(demands, 1);
-    const source = sourceOf(entry.value);
-    if (source !== undefined) this.#bySource.add(source, policy);
+    if (this.#bySource) this.#addSource(policy, this.#bySource);
     for (const demand of demands) {
       if (makesTunnel(demand)) {
         const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
@@ -557,7 +566,7 @@ export class SaGroups {
     this.#taken(policy);
     this.#asked(policy.entry.value.dir);
     const source = sourceOf(policy.entry.value);
-    if (source !== undefined) this.#bySource.delete(source, policy);
+    if (source !== undefined) this.#bySource?.delete(source, policy);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
       const group = this.#groups.get(groupKey(pairOf(from, to), reqid));
@@ -583,6 +592,34 @@ export class SaGroups {
       for (const group of groups) this.dirty.add(group);
       if (isFromAny(demand))
         for (const group of this.groupsByAddress(demand.to)) this.dirty.add(group);
+    }
+  }
+}
+
+/** In which role policies have an address; undefined if in both or none. */
+function roleIn(roles: ReadonlyMap<string, [number, number]>, address: string) {
+  const [local = 0, remote = 0] = roles.get(address) ?? [];
+  return local > 0 === remote > 0 ? undefined : local > 0;
+}
+
+/** Adds the addresses of a policy's templates, or takes them away. */
+function countRoles(
+  demands: Policy['demands'],
+  by: 1 | -1,
+  roles: Map<string, [number, number]>,
+): void {
+  for (const demand of demands) {
+    const { direction, from, to } = demand;
+    if (direction === undefined || !makesTunnel(demand) || from === to) continue;
+    const [local, remote] = direction === 'out' ? [from, to] : [to, from];
+    for (const [address, role] of [
+      [local, 0],
+      [remote, 1],
+    ] as const) {
+      const counts = roles.get(address) ?? [0, 0];
+      counts[role] += by;
+      if (counts[0] + counts[1] > 0) roles.set(address, counts);
+      else roles.delete(address);
     }
   }
 }

@@ -19,6 +19,7 @@ export function host(...links: Link[]) {
     {
       now: () => time,
       wakeAfter: () => {},
+      mayProceed: () => true,
       dump: () => {},
       emit: (change) => {
         if ('object' in change && local) told.push(...local.change(change));

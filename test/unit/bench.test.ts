@@ -123,12 +123,18 @@ test('requirements are checked against medians', () => {
   assert.deepEqual(met({ memory: [{ ...memory, ...grown }] }), [false, false]);
   const less = { late: grown.late - 1, rss: grown.rss - 1 };
   assert.deepEqual(met({ memory: [{ ...memory, ...less }] }), [true, true]);
-  const dump = (open: number[], bytesEach: number, of: 'SAs' | 'policies' = 'SAs') =>
-    met({ dump: { of, entries: 100_000, times: { ip: [10, 20, 30], open }, bytesEach } });
-  assert.deepEqual(dump([4, 10, 16], 900), [true, true]);
-  assert.deepEqual(dump([4, 11, 16], 901), [false, false]);
-  assert.deepEqual(dump([12, 23, 36], 1000, 'policies'), [true, true]);
-  assert.deepEqual(dump([12, 25, 37], 1001, 'policies'), [false, false]);
+  const dump = (open: number[], bytesEach: number, more = 0, of: 'SAs' | 'policies' = 'SAs') => {
+    const [refreshed, longestTurns] = [
+      [0.6, 0.7 + more, 0.9],
+      [4, 10 + more],
+    ];
+    const times = { ip: [10, 20, 30], open };
+    return met({ dump: { of, entries: 100_000, times, bytesEach, refreshed, longestTurns } });
+  };
+  assert.deepEqual(dump([4, 10, 16], 900), [true, true, true, true]);
+  assert.deepEqual(dump([4, 11, 16], 901, 0.1), [false, false, false, false]);
+  assert.deepEqual(dump([12, 23, 36], 1000, 0, 'policies'), [true, true, true, true]);
+  assert.deepEqual(dump([12, 25, 37], 1001, 0.1, 'policies'), [false, false, false, false]);
   assert.deepEqual(requirements(results({ comparisons: [slower] }, true)), []);
 });
 
@@ -243,7 +249,7 @@ test('results that an option cannot use are refused', () => {
   try {
     const one = results({ comparisons: [comparison] });
     const old = { ...one, schema: 'netlink-xfrm/bench/1' };
-    assert.match(refused(old), /has no results of the format netlink-xfrm\/bench\/2/);
+    assert.match(refused(old), /has no results of the format netlink-xfrm\/bench\/3/);
     assert.match(refused({ ...one, quick: true }, '--docs'), /--docs needs a whole run/);
     const two = { ...one, against: 'abc' };
     assert.match(refused(two, '--docs'), /--docs needs results of one version.*--against abc/);

@@ -50,6 +50,7 @@ export class Program<K extends ObjectTypes, Event extends ReconcilerEvent> {
         dump: () => {
           this.#dump = kernel.dump(1 + random.below(4));
         },
+        mayProceed: () => random.chance(1, 2),
         emit,
       },
       { least: 1, most: 8 },
@@ -93,6 +94,7 @@ export class Program<K extends ObjectTypes, Event extends ReconcilerEvent> {
   tick(): void {
     this.now++;
     if (this.now >= this.#wakeAt) this.table.wake();
+    if (this.#random.chance(1, 2)) this.table.proceed();
     this.#check();
   }
 

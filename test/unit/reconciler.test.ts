@@ -31,11 +31,13 @@ const model: ObjectModel<Things, Event> = {
 /** A reconciler that has opened with these things, and what it tells. */
 function opened(...things: [string, number][]) {
   const changes: TableChange<Things>[] = [];
+  const patience = { isLeft: true };
   const table = new Reconciler<Things, Event>(
     model,
     {
       now: () => time,
       wakeAfter: () => {},
+      mayProceed: () => patience.isLeft,
       dump: () => {},
       emit: (change) => changes.push(change),
     },
@@ -51,7 +53,8 @@ function opened(...things: [string, number][]) {
   table.wake();
   table.empty();
   list(...things);
-  return { table, list, event, changes, told: () => changes.splice(0).map(brief) };
+  const told = () => changes.splice(0).map(brief);
+  return { table, list, event, changes, told, patience };
 }
 
 const brief = (change: TableChange<Things>): string =>
@@ -124,6 +127,67 @@ test('lost and malformed events are counted, and followed by a resync even witho
   const [again] = changes.splice(0);
   assert(again?.kind === 'resynced');
   assert.deepEqual([again.overruns, again.malformed], [0, 1]);
+});
+
+/** A reconciler that does as little as possible a call, and its list without what follows it. */
+function inParts(...things: [string, number][]) {
+  const all = opened(...things);
+  const { table, told } = all;
+  told();
+  all.patience.isLeft = false;
+  const list = (...listed: [string, number][]) => {
+    for (const [name, size] of listed) table.dumped('thing', { name, size });
+    table.dumpEnded();
+  };
+  return { ...all, list };
+}
+
+test('a comparison in parts tells each difference once, events in between included', () => {
+  const { table, list, event, told } = inParts(['a', 1], ['b', 1], ['c', 1], ['d', 1]);
+  table.refresh();
+  table.empty();
+  list(['a', 2], ['d', 1], ['e', 1]);
+  table.empty();
+  table.proceed();
+  assert.deepEqual(told(), ['removed b 1']);
+  assert(table.waitsForTime && !table.waitsForEmpty);
+  // Of rows that are not yet compared, and of one that is.
+  event('put', 'a', 3);
+  event('remove', 'c');
+  event('put', 'b', 7);
+  event('put', 'f', 1);
+  assert.deepEqual(told(), ['updated a 3', 'removed c 1', 'added b 7', 'added f 1']);
+  while (table.busy) {
+    if (table.waitsForEmpty) table.empty();
+    else table.proceed();
+  }
+  assert.deepEqual(told(), ['added e 1', 'refreshed']);
+  const rows = Array.from(table.tables.thing, ({ value: { name, size } }) => `${name} ${size}`);
+  assert.deepEqual(rows.sort(), ['a 3', 'b 7', 'd 1', 'e 1', 'f 1']);
+});
+
+test('events of a dump are replayed in parts, in order, those that come meanwhile after them', () => {
+  const { table, list, event, told } = inParts(['a', 1]);
+  table.refresh();
+  table.empty();
+  for (const size of [2, 3, 4]) event('put', 'a', size);
+  list(['a', 1]);
+  assert(table.waitsForTime);
+  assert.equal(table.kept, 2);
+  event('put', 'a', 5);
+  while (table.waitsForTime) table.proceed();
+  assert.equal(table.kept, 0);
+  while (table.busy) {
+    if (table.waitsForEmpty) table.empty();
+    else table.proceed();
+  }
+  assert.deepEqual(told(), [
+    'updated a 2',
+    'updated a 3',
+    'updated a 4',
+    'updated a 5',
+    'refreshed',
+  ]);
 });
 
 test('a dump that fails is repeated, without reporting anything', () => {

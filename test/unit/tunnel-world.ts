@@ -136,6 +136,7 @@ export class World {
       {
         now: () => this.now,
         wakeAfter: () => {},
+        mayProceed: () => true,
         dump: () => {
           for (const state of this.states) this.#table.dumped('state', state);
           for (const policy of this.policies) this.#table.dumped('policy', policy);
