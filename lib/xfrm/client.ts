@@ -15,7 +15,7 @@ import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/encodable.ts';
-import { sharingParts } from '../wire/recurring.ts';
+import { sharingClients, sharingParts } from '../wire/recurring.ts';
 import { checkAlgorithm } from './algorithms.ts';
 import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './apply-result.ts';
 import type { Body } from './bodies.ts';
@@ -59,9 +59,6 @@ export type { DumpEnd, DumpResult } from '../netlink/dump.ts';
 export type { ApplyResult } from './apply-result.ts';
 export type { PolicyFilter, PolicyKey, StateFilter, StateKey } from './object-keys.ts';
 export type { ClientOptions, Dump, RequestOptions };
-
-/** Clients whose lists share what recurs ({@link sharingParts}): for tables. */
-export const sharingClients = new WeakSet<XfrmClient>();
 
 /**
  * Requests to the kernel's XFRM subsystem, over a socket of their own.
