@@ -264,6 +264,8 @@ function leave(index: Index, term: unknown, key: string): void {
 export function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  // By number: named elements made a policy take 3.3 µs instead of 1.4.
+  if (isList(a)) return isList(b) && haveSame(a, b);
   const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
   let more = 0;
   for (const name in left) {
@@ -272,4 +274,14 @@ export function equal(a: unknown, b: unknown): boolean {
   }
   for (const _ in right) more--;
   return more === 0;
+}
+
+const isList = (value: object): value is readonly unknown[] | Uint8Array =>
+  Array.isArray(value) || value instanceof Uint8Array;
+
+function haveSame(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
+  const { length } = a;
+  if (length !== b.length) return false;
+  for (let i = 0; i < length; i++) if (!equal(a[i], b[i])) return false;
+  return true;
 }
