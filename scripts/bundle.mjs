@@ -318,7 +318,7 @@ const sourceOf = (path) => {
 const WITHOUT_SOURCE =
   /\/(codec|types|xfrm-members|constants)\.ts$|\/(xfrm|route)\/(structs|attributes|link-attributes|link-kinds)\.ts$/;
 
-/** Not packed, and without maps: nobody steps into the command, its daemon and metrics, and the lab. */
+/** Not packed, and without maps: hardly anybody steps into the command, its daemon and metrics, the lab, and the testing kit. */
 const WITHOUT_TEXT = new Set([
   'cli.ts',
   'serve.ts',
@@ -326,6 +326,7 @@ const WITHOUT_TEXT = new Set([
   'recording.ts',
   'fate.ts',
   'metrics.ts',
+  'testing.ts',
 ]);
 
 /** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */

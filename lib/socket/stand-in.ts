@@ -60,6 +60,9 @@ const put = (words: Uint32Array | Int32Array, into: Uint8Array) => {
   return words.byteLength;
 };
 
+/** Bytes of a datagram that occupy the queue: those of a dump are made while it is read. */
+const made = (bytes: Datagram['bytes']): number => (bytes instanceof Uint8Array ? bytes.length : 0);
+
 /** Callbacks to the stand-in that opened a socket. */
 interface Owner {
   /** A datagram was sent to the kernel. If this throws, so does `send`. */
@@ -77,7 +80,11 @@ export class StandInSocket implements NativeSocket {
   #portId = 0;
   #peer = { portId: 0, groups: 0 };
   readonly #options = new Map<string, number>();
-  readonly #queue: Datagram[] = [];
+  #queue: Datagram[] = [];
+  /** How many datagrams at the start of the queue were read: to remove each would move the others. */
+  #read = 0;
+  /** Bytes of the others. */
+  #waiting = 0;
   /** The errno of a loss not yet reported, or 0. */
   #lost = 0;
   #drops = 0;
@@ -112,6 +119,7 @@ export class StandInSocket implements NativeSocket {
   /** Queues a datagram. @param bytes or a function that returns them, called when they are read */
   push(bytes: Datagram['bytes'], group = 0, portId = 0): void {
     this.#queue.push({ bytes, group, portId });
+    this.#waiting += made(bytes);
     this.#wake();
   }
 
@@ -174,10 +182,7 @@ export class StandInSocket implements NativeSocket {
       return put(words, into);
     }
     if (level === CONSTANTS.SOL_SOCKET && name === CONSTANTS.SO_MEMINFO) {
-      // A dump is made while it is read.
-      const made = (bytes: Datagram['bytes']) => (bytes instanceof Uint8Array ? bytes.length : 0);
-      const waiting = this.#queue.reduce((sum, { bytes }) => sum + made(bytes), 0);
-      return put(Uint32Array.of(waiting, 0, 0, 0, 0, 0, 0, 0, this.#drops), into);
+      return put(Uint32Array.of(this.#waiting, 0, 0, 0, 0, 0, 0, 0, this.#drops), into);
     }
     const unset = level === CONSTANTS.SOL_SOCKET ? BUFFER : 0;
     return put(Int32Array.of(this.#options.get(`${level} ${name}`) ?? unset), into);
@@ -240,11 +245,19 @@ export class StandInSocket implements NativeSocket {
 
   /** Delivers in a separate turn, as the event loop does. */
   #wake(): void {
-    if (this.#reader === undefined || (this.#queue.length === 0 && this.#lost === 0)) return;
+    const isEmpty = this.#read === this.#queue.length && this.#lost === 0;
+    if (this.#reader === undefined || isEmpty) return;
     this.#due ??= setImmediate(() => {
       this.#due = undefined;
       this.#deliver();
     });
+  }
+
+  #shift(): void {
+    this.#read++;
+    if (2 * this.#read < this.#queue.length) return;
+    this.#queue = this.#queue.slice(this.#read);
+    this.#read = 0;
   }
 
   #deliver(): void {
@@ -252,12 +265,16 @@ export class StandInSocket implements NativeSocket {
     const { callback, kernelOnly, most } = this.#reader;
     let [count, at] = [0, 0];
     for (;;) {
-      const next = this.#queue[0];
+      const next = this.#queue[this.#read];
       if (next === undefined || count === most) break;
-      if (!(next.bytes instanceof Uint8Array)) next.bytes = next.bytes();
+      if (!(next.bytes instanceof Uint8Array)) {
+        next.bytes = next.bytes();
+        this.#waiting += next.bytes.length;
+      }
       if (at + next.bytes.length > ARENA) break;
       const { bytes, portId, group } = next;
-      this.#queue.shift();
+      this.#waiting -= bytes.length;
+      this.#shift();
       if (kernelOnly && portId !== 0) {
         this.#rejected++;
         continue;

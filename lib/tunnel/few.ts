@@ -68,6 +68,10 @@ export class MultiMap<Key, Value extends object> {
     return each(this.#values.get(key));
   }
 
+  *values(): Generator<Value, undefined> {
+    for (const few of this.#values.values()) yield* each(few);
+  }
+
   add(key: Key, value: Value): void {
     const before = this.#values.get(key);
     const after = including(before, value);

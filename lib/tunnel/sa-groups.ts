@@ -106,6 +106,11 @@ export class SaGroups {
     return ++this.#order;
   }
 
+  /** The SAs from any source. */
+  get shared(): Iterable<Sa> {
+    return this.#shared.values();
+  }
+
   /** The groups whose tunnels an SA serves. */
   servedBy({ group, entry }: Sa): Iterable<SaGroup> {
     const { saddr, daddr } = entry.value;

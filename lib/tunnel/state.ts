@@ -78,7 +78,7 @@ export interface StateEvaluation {
   readonly stalled: boolean;
   /** When to evaluate again without a change, monotonic; Infinity: never. */
   readonly next: number;
-  readonly counters: CounterHistory;
+  counters: CounterHistory;
   /** Since when something is missing that is not yet reported. */
   readonly pending: EventTime | undefined;
 }
@@ -281,6 +281,12 @@ function updatedCounters(seen: Observation, before: CounterHistory | undefined):
   const unanswered = moved.in ? undefined : (before.unanswered ?? (moved.out ? at : undefined));
   return { packets, at, used, outAt, unanswered };
 }
+
+/** As of a reading that found the same. */
+export const recounted = (
+  { packets, used, outAt, unanswered }: CounterHistory,
+  at: number,
+): CounterHistory => ({ packets, at, used, outAt, unanswered });
 
 /**
  * The time, and the next time at which an answer given here changes. Time does not advance while

@@ -24,6 +24,8 @@ export const both = <T>(of: (direction: TrafficDirection) => T): PerDirection<T>
 export class Sa {
   readonly group: SaGroup;
   entry: StateEntry;
+  /** Its entry by a reading of the counters, until its group is evaluated by that. */
+  read: StateEntry | undefined;
   /** When it was added, monotonic. */
   readonly came: number;
   /** Whether it existed at the start or an event reported it; else a resync found it. */
@@ -38,6 +40,7 @@ export class Sa {
     const { value } = entry;
     this.group = group;
     this.entry = entry;
+    this.read = undefined;
     this.came = came.monotonic;
     this.heard = heard;
     const slot = slotOf(value);

@@ -12,7 +12,7 @@ import { CLEAR } from './policy-match.ts';
 import type { SaReplacement } from './rekeys.ts';
 import { type Labels, NO_LABELS, type SaGroup } from './sa-group.ts';
 import { expiryOf, NO_TRAFFIC, nearHardAt, softLimitAt, withTraffic } from './sa-limits.ts';
-import type { Observation, ObservedSa, StateEvaluation } from './state.ts';
+import { type Observation, type ObservedSa, recounted, type StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type {
   PerDirection,
@@ -143,8 +143,7 @@ export class TunnelRecord implements Due {
     const { evaluation } = this;
     // It was evaluated meanwhile.
     if (evaluation && evaluation.counters.at >= monotonic) return;
-    if (evaluation)
-      this.evaluation = { ...evaluation, counters: { ...evaluation.counters, at: monotonic } };
+    if (evaluation) evaluation.counters = recounted(evaluation.counters, monotonic);
     // Its entries hold the time of the reading.
     if (this.isEmpty) return;
     if (this.#view && !this.#apart) this.#view.entries = undefined;

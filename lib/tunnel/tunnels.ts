@@ -56,7 +56,7 @@ const REMEMBERED = 10_000;
 const WALL_CLOCK_SET = 500;
 /** Groups evaluated per slice after a counter reading … */
 const SOME = 16;
-/** … and tunnels that only show its time. */
+/** … and SAs read, and tunnels that only show its time. */
 const MORE = 128;
 
 export class Tunnels {
@@ -83,8 +83,10 @@ export class Tunnels {
   #read: EventTime;
   /** Groups still to be evaluated after the last counter reading. */
   readonly #unevaluated = new Set<SaGroup>();
-  /** Tunnels that are only to show the time of that reading. */
-  #unmoved: TunnelRecord[] = [];
+  /** What remains to be done by that reading. */
+  #counting: Generator<undefined, undefined, EventTime> | undefined;
+  /** Whether all entries of that reading are known. */
+  #isKnown = false;
   /** The offset of the wall clock from the monotonic one, by which limits of SAs become deadlines. */
   #wallOffset: number;
   /** Whether it changed, and tunnels still have deadlines by the former one. */
@@ -235,6 +237,7 @@ export class Tunnels {
     } else if (group.isFor(value)) {
       sa.record?.hold();
       sa.entry = entry;
+      sa.read = undefined;
       if (kind === 'expiring') sa.softAt ??= time.wall;
     } else {
       // A resync can mistake another SA for the previous one (docs/consistency.md).
@@ -268,59 +271,93 @@ export class Tunnels {
   }
 
   /**
-   * The counters were read, and the entries are new. {@link evaluateSomeCounters} then evaluates
-   * tunnels whose counters moved or that changed meanwhile: nothing new is known about the others,
-   * and effects of time alone have deadlines ({@link next}).
+   * The counters were read. {@link evaluateSomeCounters} then evaluates tunnels whose counters moved
+   * or that changed meanwhile: nothing new is known about the others, and effects of time alone
+   * have deadlines ({@link next}).
+   *
+   * @param states a live table, read as that goes on
    */
   readCounters(states: Iterable<StateEntry>, now: EventTime): void {
-    this.#read = now;
-    for (const entry of states) {
-      const sa = this.#members.sas.get(entry.uid);
-      if (sa === undefined) continue;
-      // Unchanged values are the same object (lib/monitor/staging-tables.ts).
-      if (sa.entry.value !== entry.value) {
-        for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
-      }
-      sa.record?.hold();
-      sa.entry = entry;
-      if (sa.softAt === undefined && isSoftSpent(entry.value)) sa.softAt = now.wall;
-    }
-    this.#followWallClock(now);
-    const isSet = this.#isClockSet;
-    this.#isClockSet = false;
-    for (const group of this.#members.groups) {
-      // Requests count for a limited time, which no state may depend on.
-      if (isSet || group.looked || group.acquired.length > 0) this.#unevaluated.add(group);
-    }
-    for (const group of this.#members.dirty) this.#unevaluated.add(group);
-    this.#unmoved = [];
-    for (const record of this.#records.values()) {
-      if (record.group && !this.#unevaluated.has(record.group)) this.#unmoved.push(record);
-    }
+    this.#counting = this.#count(states, now);
   }
 
   /**
-   * Evaluates some of the tunnels left by {@link readCounters}.
+   * Continues what {@link readCounters} began.
    *
    * @param heardUntil as for {@link flush}
    * @returns whether all are evaluated
    */
   evaluateSomeCounters(now: EventTime, heardUntil = now.monotonic): boolean {
     this.#comesTo(now, heardUntil);
-    let some = 0;
-    for (const group of this.#unevaluated) {
-      if (some++ === SOME) return false;
-      this.#evaluateGroup(group, now);
-      for (const one of group.linked) one.looked = false;
-    }
-    for (const record of this.#unmoved.splice(-MORE)) record.unmoved(this.#read);
-    if (this.#unmoved.length > 0) return false;
+    if (this.#counting?.next(now).done === false) return false;
+    this.#counting = undefined;
     this.flush(now, heardUntil);
     if (this.countersReadAt !== this.#read) {
       this.countersReadAt = this.#read;
       this.#sampleSurplus(this.#read);
     }
     return true;
+  }
+
+  /** Evaluates tunnels by a reading, in slices. It is given the time at which each begins. */
+  *#count(
+    states: Iterable<StateEntry>,
+    read: EventTime,
+  ): Generator<undefined, undefined, EventTime> {
+    let count = 0;
+    // Until all entries are known, tunnels are evaluated by the former reading.
+    this.#isKnown = false;
+    for (const entry of states) {
+      const sa = this.#members.sas.get(entry.uid);
+      if (sa === undefined) continue;
+      sa.read = entry;
+      // Unchanged values are the same object (lib/monitor/staging-tables.ts).
+      if (sa.entry.value !== entry.value) {
+        for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
+      }
+      if (++count % MORE === 0) yield;
+    }
+    this.#isKnown = true;
+    this.#read = read;
+    this.#followWallClock(read);
+    const isSet = this.#isClockSet;
+    this.#isClockSet = false;
+    // They also serve other groups, which may be evaluated before their own.
+    for (const sa of this.#members.shared) {
+      for (const { records } of this.#members.servedBy(sa)) {
+        for (const record of each(records)) record.hold();
+      }
+      this.#renew(sa);
+    }
+    for (const group of this.#members.groups) {
+      // Requests count for a limited time, which no state may depend on.
+      if (isSet || group.looked || group.acquired.length > 0) this.#unevaluated.add(group);
+    }
+    for (const group of this.#members.dirty) this.#unevaluated.add(group);
+    let now = yield;
+    for (const group of this.#unevaluated) {
+      this.#evaluateGroup(group, now);
+      for (const one of group.linked) one.looked = false;
+      if (++count % SOME === 0) now = yield;
+    }
+    // The others only show its time.
+    for (const group of this.#members.groups) {
+      for (const one of group.linked) this.#renewAll(one);
+      for (const record of each(group.records)) record.unmoved(read);
+      if (++count % MORE === 0) yield;
+    }
+  }
+
+  /** Gives the SAs of a group, which is then evaluated, the entries of the last reading. */
+  #renewAll({ sas }: SaGroup): void {
+    if (this.#isKnown) for (const sa of each(sas)) this.#renew(sa);
+  }
+
+  #renew(sa: Sa): void {
+    if (sa.read === undefined) return;
+    sa.entry = sa.read;
+    sa.read = undefined;
+    if (sa.softAt === undefined && isSoftSpent(sa.entry.value)) sa.softAt = this.#read.wall;
   }
 
   /** Notices if the wall clock was set. */
@@ -415,6 +452,7 @@ export class Tunnels {
     this.#unevaluated.delete(group);
     group.linked = groups;
     group.looked = true;
+    this.#renewAll(group);
     group.forget(({ at }) => at + this.#limits.acquiring > this.#heardUntil);
   }
 

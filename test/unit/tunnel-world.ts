@@ -264,9 +264,9 @@ export class World {
   }
 
   #count(): void {
-    const entries = [...this.#table.tables.state];
-    const moved = entries.map((entry) => ({ ...entry, value: { ...entry.value } }));
-    this.tunnels.readCounters(this.#restless ? moved : entries, this.now);
+    const { state } = this.#table.tables;
+    const moved = Array.from(state, (entry) => ({ ...entry, value: { ...entry.value } }));
+    this.tunnels.readCounters(this.#restless ? moved : state, this.now);
   }
 
   #round(): void {

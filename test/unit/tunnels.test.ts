@@ -382,6 +382,41 @@ test('changes during the evaluation of counters are not delayed by it', () => {
   for (const { traffic } of world.tunnels) assert.equal(traffic.out.packets, 1n);
 });
 
+test('a tunnel shows one reading of the counters, also if it changes between two slices', () => {
+  const world = new World();
+  const remotes = Array.from({ length: 300 }, (_, i) => `10.0.${i & 255}.${1 + (i >> 8)}`);
+  remotes.forEach((remote, i) => {
+    world.addPolicies({ remote, reqid: i + 1 });
+  });
+  // All outbound ones first, so that a slice ends between those of a tunnel.
+  remotes.forEach((daddr, i) => void world.addSa(0x1000 + i, { daddr, reqid: i + 1 }));
+  remotes.forEach((saddr, i) => void world.addSa(0x2000 + i, { saddr, daddr: HERE, reqid: i + 1 }));
+  world.open();
+  const shown = ({ sas, traffic }: Tunnel) => [
+    ...[...sas.out, ...sas.in].map(({ countersReadAt }) => countersReadAt.monotonic),
+    ...[traffic.out, traffic.in].map(({ packets }) => Number(packets) * 10_000),
+  ];
+  for (let round = 1; round <= 3; round++) {
+    world.pass(10_000);
+    for (let i = 0; i < 600; i++) world.carry((i < 300 ? 0x1000 : 0x2000 - 300) + i, 1);
+    world.read();
+    for (let slice = 0; !world.tunnels.evaluateSomeCounters(world.now); slice++) {
+      const at = (slice * 37) % 300;
+      world.addPolicies({
+        remote: remotes[at] as string,
+        reqid: at + 1,
+        port: 1000 * round + slice,
+      });
+      world.look();
+      for (const tunnel of world.tunnels) {
+        const times = new Set(shown(tunnel));
+        assert.equal(times.size, 1, `${tunnel.id}: ${[...times]}`);
+      }
+    }
+    for (const tunnel of world.tunnels) assert.equal(shown(tunnel)[0], 10_000 * round);
+  }
+});
+
 test('lookups by the other end and by reqid; sorted by trouble', () => {
   const world = new World();
   world.addPolicies();
