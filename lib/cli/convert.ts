@@ -9,11 +9,14 @@ import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Command, Option } from 'commander';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
+import { CaptureRecorder } from '../recording/capture-recorder.ts';
 import { espSaLine } from '../recording/esp-sa.ts';
+import { BLOCK, EXTENSION } from '../recording/files.ts';
 import { removeKeys } from '../recording/keys.ts';
+import { commentOf, DUMPED, interfaceName } from '../recording/packet-comments.ts';
 import { interfaceBlock, packetBlock, sectionHeader } from '../recording/pcapng-writer.ts';
-import type { Recorded } from '../recording/recorded.ts';
-import type { RecordingRecord } from '../recording/records.ts';
+import { type Recorded, RecordingError } from '../recording/recorded.ts';
+import type { RecordedNote, RecordingRecord, Unreadable } from '../recording/records.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
 import { EXIT } from './exit.ts';
@@ -27,7 +30,6 @@ import {
 import { noticeOf } from './recording-notice.ts';
 import { decodeRecorded } from './replay.ts';
 import { endWhenUnread } from './terminal/output.ts';
-import { formatNamespace } from './text/event.ts';
 import { version } from './version.ts';
 
 interface Options extends RecordedFileOptions {
@@ -35,7 +37,7 @@ interface Options extends RecordedFileOptions {
   readonly withKeys?: true;
 }
 
-type Format = 'pcapng' | 'esp-sa';
+type Format = 'pcapng' | 'esp-sa' | 'nxr';
 
 export function convertCommand(): Command {
   return addPartOptions(
@@ -44,6 +46,7 @@ export function convertCommand(): Command {
         'Converts recorded messages for other programs. FILE is whatever `replay` reads.\n' +
           'pcapng is for Wireshark, which shows XFRM messages by name with\n' +
           'contrib/wireshark-xfrm.lua. esp-sa is for decrypting ESP in Wireshark: its file esp_sa.\n' +
+          'nxr is a recording of a capture, for a look back.\n' +
           'Needs no privileges.',
       )
       .argument('<file>', 'the file, or the directory of a ring; - for standard input')
@@ -52,6 +55,7 @@ export function convertCommand(): Command {
         new Option('--format <name>', 'format; default: by the name of the output').choices([
           'pcapng',
           'esp-sa',
+          'nxr',
         ]),
       )
       .addOption(
@@ -65,14 +69,9 @@ export function convertCommand(): Command {
       ),
   ).action(async (file: string, output: string, options: Options, command: Command) => {
     const to = options.format ?? formatOf(output);
-    if (to === undefined && output.endsWith('.nxr')) {
-      command.error(
-        `error: '${output}' would be a recording, which only 'record' makes: a capture lacks snapshots, losses and clocks; 'replay' reads captures`,
-      );
-    }
     if (to === undefined) {
       command.error(
-        `error: '${output}' is neither *.pcapng nor esp_sa: name a format with '--format'`,
+        `error: '${output}' is neither *.pcapng, *.nxr nor esp_sa: name a format with '--format'`,
       );
     }
     if (to === 'esp-sa' && !options.withKeys) {
@@ -80,13 +79,14 @@ export function convertCommand(): Command {
     }
     checkSpan(options, command);
     endWhenUnread();
-    process.exitCode = await (to === 'esp-sa' ? toEspSa : toPcapng)(file, output, options);
+    process.exitCode = await CONVERSIONS[to](file, output, options);
   });
 }
 
 /** By the name of the output. */
 function formatOf(output: string): Format | undefined {
   if (basename(output) === 'esp_sa') return 'esp-sa';
+  if (output.endsWith(EXTENSION)) return 'nxr';
   return output === '-' || output.endsWith('.pcapng') ? 'pcapng' : undefined;
 }
 
@@ -102,6 +102,8 @@ async function end(output: Writable): Promise<void> {
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
+const LEFT_OUT = 'datagrams of other protocols than XFRM and rtnetlink are left out';
+
 interface Counts {
   packets: number;
   /** Datagrams of other protocols. */
@@ -115,6 +117,7 @@ async function toPcapng(file: string, output: string, options: Options): Promise
   let written: Writable | undefined;
   const interfaces = new Map<string | null, number>();
   let comments: string[] = [];
+  let lastWall = Number.NaN;
   const write = async (bytes: Uint8Array) => {
     written ??= create(output);
     if (!written.write(bytes)) await once(written, 'drain');
@@ -136,17 +139,17 @@ async function toPcapng(file: string, output: string, options: Options): Promise
     if (from === undefined) {
       from = interfaces.size;
       interfaces.set(netns, from);
-      await write(
-        interfaceBlock(netns === null ? 'netlink' : `netlink in ${formatNamespace(netns)}`),
-      );
+      await write(interfaceBlock(interfaceName(netns)));
     }
-    const copy = bytes.slice();
+    // Not slice(): that of a Buffer shares its memory.
+    const copy = Uint8Array.from(bytes);
     if (!options.withKeys && protocol === NETLINK_XFRM) {
       removeKeys(new DataView(copy.buffer), copy, 0, copy.length);
     }
     const wall = 'kind' in one ? one.time.wall : (one.wall ?? Number.NaN);
     const said = [...comments, ...more, ...(truncated ? ['cut when it was recorded'] : [])];
     comments = [];
+    lastWall = wall;
     await write(packetBlock({ from, protocol, bytes: copy, truncated, wall, comments: said }));
     counts.packets++;
   };
@@ -154,11 +157,12 @@ async function toPcapng(file: string, output: string, options: Options): Promise
     await begin();
     for (const item of items) {
       if (!('kind' in item)) await packet(item, []);
-      else if (item.kind === 'datagram') await packet(item, item.dumped ? ['snapshot'] : []);
+      else if (item.kind === 'datagram') await packet(item, item.dumped ? [DUMPED] : []);
       else {
         if (item.kind === 'unreadable') counts.unreadable++;
         const text = noticeOf(item)?.text ?? overrunText(item);
         if (text !== undefined) comments.push(text);
+        comments.push(commentOf(item.kind === 'unreadable' ? unwritten(item) : item));
       }
     }
   };
@@ -167,12 +171,11 @@ async function toPcapng(file: string, output: string, options: Options): Promise
   if (comments.length > 0 && interfaces.size > 0) {
     // After the last datagram: an empty packet.
     const last = { protocol: NETLINK_XFRM, bytes: new Uint8Array(0), truncated: false };
-    await write(packetBlock({ ...last, from: 0, wall: Number.NaN, comments }));
+    await write(packetBlock({ ...last, from: 0, wall: lastWall, comments }));
   }
   if (written) await end(written);
   say(`${counts.packets} packets${options.withKeys ? ', with keys' : ''}`);
-  if (counts.others > 0)
-    say(`${counts.others} datagrams of other protocols than XFRM and rtnetlink are left out`);
+  if (counts.others > 0) say(`${counts.others} ${LEFT_OUT}`);
   if (counts.unreadable > 0) say(`${counts.unreadable} parts of the recording cannot be read`);
   return counts.unreadable > 0 ? EXIT.conditionNotMet : EXIT.done;
 }
@@ -181,6 +184,52 @@ const overrunText = (record: RecordingRecord): string | undefined =>
   record.kind === 'note' && record.note.kind === 'overrun'
     ? `the kernel dropped ${record.note.protocol} events before this (${record.note.code})`
     : undefined;
+
+/** What is missing is missing in a recording made of the capture, too. */
+const unwritten = ({ time, at, length, reason }: Unreadable): RecordedNote => ({
+  kind: 'note',
+  time,
+  at,
+  netns: null,
+  note: { kind: 'unwritten', bytes: length, reason },
+});
+
+/** Makes a recording of anything but a recording. */
+async function toRecording(file: string, output: string, options: Options): Promise<number> {
+  let written: Writable | undefined;
+  const store = {
+    blockSize: BLOCK,
+    async write(block: Uint8Array) {
+      written ??= create(output);
+      if (!written.write(block)) await once(written, 'drain');
+    },
+  };
+  const keys = options.withKeys === true;
+  const recorder = new CaptureRecorder(store, { version, keys });
+  const take = async (items: Items) => {
+    for (const item of items) {
+      if ('kind' in item) throw new RecordingError('it is a recording already');
+      recorder.take(item);
+    }
+  };
+  try {
+    await readRecordedFile(file, options, take);
+  } finally {
+    // What was read before an error is kept.
+    await recorder.end();
+    if (written) await end(written);
+  }
+  const { datagrams, snapshots, others } = recorder;
+  if (datagrams === 0) {
+    throw new RecordingError(`${file} has no messages of XFRM or rtnetlink`);
+  }
+  say(`${datagrams} datagrams, ${snapshots} snapshots${keys ? ', with keys' : ''}`);
+  if (others > 0) say(`${others} ${LEFT_OUT}`);
+  if (snapshots === 0) {
+    say('it shows events only: no dump of everything is whole in the capture (docs/recording.md)');
+  }
+  return EXIT.done;
+}
 
 /** Writes one line for each SA that was ever seen with its key. */
 async function toEspSa(file: string, output: string, options: Options): Promise<number> {
@@ -215,3 +264,5 @@ async function toEspSa(file: string, output: string, options: Options): Promise<
   }
   return lines.size > 0 ? EXIT.done : EXIT.conditionNotMet;
 }
+
+const CONVERSIONS = { pcapng: toPcapng, 'esp-sa': toEspSa, nxr: toRecording } as const;

@@ -35,6 +35,7 @@ export interface ReconcilerHost<K extends ObjectTypes> {
 export interface Backoff {
   /** From the end of a round to the next; doubled for each round that does not settle. */
   readonly least: number;
+  /** 0: another chooses when rounds are. */
   readonly most: number;
 }
 
@@ -272,6 +273,11 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     return Object.keys(this.tables) as ObjectName<K>[];
   }
 
+  /** Dumps take at most half of the time, unless another chooses it. */
+  #rest(least: number, now: number): number {
+    return this.#limits.most === 0 ? 0 : Math.max(least, now - this.#began);
+  }
+
   #settled(): void {
     const [tally, time] = [this.#tally, this.#time];
     const lost = this.#opened && tally.overruns + tally.malformed > 0;
@@ -279,8 +285,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     const { least } = this.#limits;
     this.#end();
     this.#backoff = least;
-    // Dumps take at most half of the time.
-    this.#notBefore = time.monotonic + Math.max(least, time.monotonic - this.#began);
+    this.#notBefore = time.monotonic + this.#rest(least, time.monotonic);
     this.#synced = true;
     this.#opened = true;
     this.#since = undefined;
@@ -304,7 +309,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#end();
     this.#wanted = true;
     const now = this.#host.now().monotonic;
-    this.#notBefore = now + Math.max(this.#backoff, now - this.#began);
+    this.#notBefore = now + this.#rest(this.#backoff, now);
     this.#backoff = Math.min(this.#backoff * 2, this.#limits.most);
     this.wake();
   }

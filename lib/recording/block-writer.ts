@@ -47,11 +47,18 @@ const allocate = (size: number): Buffer => {
   return { bytes, view: new DataView(bytes.buffer) };
 };
 
+export interface BlockWriterOptions {
+  /** CLOCK_MONOTONIC of monotonic time 0, in milliseconds; default that of performance.now(). */
+  readonly origin?: number;
+  /** Whether readers may begin at snapshots: not if most that begin are never complete. */
+  readonly marksSnapshots?: boolean;
+}
+
 export class BlockWriter {
   readonly #store: BlockStore;
   readonly #host: () => HostInfo;
-  /** CLOCK_MONOTONIC of performance.now() = 0, in milliseconds. */
-  readonly #origin = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+  readonly #origin: number;
+  readonly #marks: boolean;
   #buffer: Buffer;
   #used = 0;
   #flags = 0;
@@ -69,9 +76,11 @@ export class BlockWriter {
   /** Called when {@link full} becomes false. */
   drained: () => void = () => {};
 
-  constructor(store: BlockStore, host: () => HostInfo) {
+  constructor(store: BlockStore, host: () => HostInfo, options: BlockWriterOptions = {}) {
     this.#store = store;
     this.#host = host;
+    this.#origin = options.origin ?? Number(process.hrtime.bigint()) / 1e6 - performance.now();
+    this.#marks = options.marksSnapshots ?? true;
     this.#buffer = allocate(store.blockSize);
   }
 
@@ -119,7 +128,8 @@ export class BlockWriter {
   }
 
   note(netns: number, note: Note): void {
-    if (note.kind === 'snapshot' && note.phase === 'begin') this.#flags |= FLAG_SNAPSHOT;
+    if (this.#marks && note.kind === 'snapshot' && note.phase === 'begin')
+      this.#flags |= FLAG_SNAPSHOT;
     this.#json(RECORD.note, netns, note);
   }
 

@@ -3,6 +3,7 @@
  * device: the files pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
  * @module
  */
+import { align4 } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
 import { LATEST_DATE } from '../wire/time.ts';
 import type { RecordingInput, Waiting } from './input.ts';
@@ -108,12 +109,15 @@ function* readPcap(input: RecordingInput): Parser {
 export const INTERFACE = 1;
 const SIMPLE_PACKET = 3;
 export const ENHANCED_PACKET = 6;
+export const OPTION_COMMENT = 1;
+export const OPTION_NAME = 2;
 const OPTION_RESOLUTION = 9;
 
 function* readPcapng(input: RecordingInput): Parser {
   let little = true;
   /** Clock ticks per millisecond of each interface in the section. */
   let clocks: number[] = [];
+  let sources: string[] = [];
   const u32 = (offset: number) => input.view.getUint32(input.start + offset, little);
   while (yield* input.has(1)) {
     const at = input.position;
@@ -123,6 +127,7 @@ function* readPcapng(input: RecordingInput): Parser {
       little = order ?? refuse('it does not state its byte order');
       checkOrder(little);
       clocks = [];
+      sources = [];
     }
     const type = u32(0);
     const size = u32(4);
@@ -132,13 +137,16 @@ function* readPcapng(input: RecordingInput): Parser {
       yield* need(input, Math.max(size, 20), 'a block');
       checkLink(input.view.getUint16(input.start + 8, little));
       clocks.push(ticks(input, 16, end, little));
+      sources.push(texts(input, 16, end, little, OPTION_NAME)[0] ?? `interface ${sources.length}`);
     } else if (type === ENHANCED_PACKET) {
       yield* need(input, Math.max(size, 32), 'a block');
       const clock = clocks[u32(8)] ?? refuse(`the packet at ${at} is from an unknown interface`);
       const wall = (u32(12) * 2 ** 32 + u32(16)) / clock;
       const kept = u32(20);
       if (28 + kept > end) refuse(`the packet at ${at} is longer than its block`);
-      yield datagram(input, 28, kept, u32(24), wall);
+      const comments = texts(input, 28 + align4(kept), end, little, OPTION_COMMENT);
+      const source = sources[u32(8)] as string;
+      yield { ...datagram(input, 28, kept, u32(24), wall), source, comments };
     } else if (type === SIMPLE_PACKET) {
       refuse('it has packets without timestamps (simple packet blocks)');
     }
@@ -150,12 +158,27 @@ function* readPcapng(input: RecordingInput): Parser {
 
 /** Clock ticks per millisecond, from an interface's option if_tsresol; default microseconds. */
 function ticks(input: RecordingInput, from: number, end: number, little: boolean): number {
-  const { view, start } = input;
-  const u16 = (offset: number) => view.getUint16(start + offset, little);
-  for (let at = from; at + 4 <= end; at += 4 + Math.ceil(u16(at + 2) / 4) * 4) {
-    if (u16(at) !== OPTION_RESOLUTION) continue;
-    const value = view.getUint8(start + at + 4);
+  for (const [value = 0] of options(input, from, end, little, OPTION_RESOLUTION)) {
     return (value & 0x80 ? 2 ** (value & 0x7f) : 10 ** value) / 1000;
   }
   return 1000;
+}
+
+const texts = (...where: Parameters<typeof options>): string[] =>
+  Array.from(options(...where), (value) => new TextDecoder().decode(value));
+
+/** The values of an option of the block at the beginning of the input. */
+function* options(
+  input: RecordingInput,
+  from: number,
+  end: number,
+  little: boolean,
+  code: number,
+): Generator<Uint8Array, void> {
+  const { view, start } = input;
+  const u16 = (offset: number) => view.getUint16(start + offset, little);
+  for (let at = from; at + 4 <= end; at += 4 + align4(u16(at + 2))) {
+    const to = Math.min(at + 4 + u16(at + 2), end);
+    if (u16(at) === code) yield input.bytes(to).subarray(at + 4);
+  }
 }

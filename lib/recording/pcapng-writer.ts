@@ -12,6 +12,8 @@ import {
   ENHANCED_PACKET,
   INTERFACE,
   LINKTYPE_NETLINK,
+  OPTION_COMMENT,
+  OPTION_NAME,
   SECTION,
 } from './pcap.ts';
 
@@ -20,8 +22,6 @@ const ARPHRD_NETLINK = 824;
 /** How a packet is said to have arrived (linux/if_packet.h); those of the kernel to a group. */
 const PACKET_MULTICAST = 2;
 
-const OPTION_COMMENT = 1;
-const OPTION_NAME = 2;
 /** Options of the section header. */
 const OPTION_SYSTEM = 3;
 const OPTION_APPLICATION = 4;

@@ -23,6 +23,9 @@ export interface Recorded {
   readonly monotonic?: number;
   /** It was recorded by a listener: the kernel sent it, so it is not a request. */
   readonly heard?: true;
+  /** The name of the interface, and comments, of a packet of a capture (pcapng). */
+  readonly source?: string;
+  readonly comments?: readonly string[];
   /** Whether it was longer than what was recorded. */
   readonly truncated: boolean;
 }

@@ -145,6 +145,17 @@ test('what a recording says of each moment equals what the command said then', a
     const then = run('check', '--none', 'ok', '--recording', file, '--at', at).stdout;
     assert.equal(then.replace(/\d+[sm].*/, ''), of.check, `check, step ${step}`);
   }
+  // Nor is anything of that lost on the way through a capture.
+  const [capture, back] = [join(folder, 'all.pcapng'), join(folder, 'back.nxr')];
+  assert.equal(run('convert', file, capture).status, 0);
+  assert.equal(run('convert', capture, back).status, 0);
+  for (const [step, { at }] of said.entries()) {
+    for (const list of LISTS) {
+      const of = (path: string) => run(list, '--recording', path, '--at', at, '--json').stdout;
+      // Times are those of packets: the monotonic clock is right to a millisecond.
+      assert.deepEqual(essence(of(back)), essence(of(file)), `${list}, step ${step}`);
+    }
+  }
   const story = run('tunnels', '--recording', file, '--from', 'start', '--json').stdout;
   const replayed = new Story({
     on: (_: 'change', listener: (change: never) => void) => {
@@ -338,7 +349,7 @@ test('wrong uses are errors that say what to do', () => {
   assert.match(run('state', '--recording', join(folder, 'none')).stderr, /ENOENT/);
   assert.match(run('state', '--recording', other).stderr, /is not a recording/);
   assert.match(run('record', '-o', other).stderr, /exists and is not a recording/);
-  assert.match(run('convert', other, 'back.nxr').stderr, /a recording, which only 'record' makes/);
+  assert.match(run('convert', other, 'back.nxr').stderr, /neither a file of netlink messages/);
   assert.match(run('record', '-o', '/dev/null').stderr, /\/dev\/null is not a regular file/);
   assert.match(run('record', '-o', '/proc/version').stderr, /\/proc\/version stores nothing/);
 });

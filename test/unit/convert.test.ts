@@ -113,7 +113,7 @@ describe('pcapng', () => {
     };
     assert.deepEqual(said(file, join(folder, 'a.pcap')), [
       2,
-      `error: '${join(folder, 'a.pcap')}' is neither *.pcapng nor esp_sa: name a format with '--format'`,
+      `error: '${join(folder, 'a.pcap')}' is neither *.pcapng, *.nxr nor esp_sa: name a format with '--format'`,
     ]);
     assert.deepEqual(said(file, join(folder, 'esp_sa')), [
       2,
