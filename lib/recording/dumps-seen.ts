@@ -22,9 +22,9 @@ import type { SnapshotNote } from './records.ts';
 
 /** A request for all objects of a kind. */
 interface Everything {
-  /** Bytes of the struct after the header. */
+  /** Bytes after the header that are no attributes: those of the struct. */
   readonly size: number;
-  /** Whether the byte at this offset of the struct does not restrict the dump. */
+  /** Whether the byte at this offset of them does not restrict the dump. */
   readonly allows: (offset: number, byte: number) => boolean;
   /** The attribute that does not, and its value if that matters. */
   readonly attribute?: readonly [number: number, value?: number];
@@ -35,11 +35,20 @@ const AF_PACKET = 17;
 const RTN_LOCAL = 2;
 const nothing = (_: number, byte: number) => byte === 0;
 
+/**
+ * The header of an address filter, of which iproute2 sends one of zeros, for all SAs: a dump reads
+ * attributes where other requests have their struct (net/xfrm/xfrm_user.c, xfrm_dump_sa).
+ */
+const FILTER = new Uint8Array(Uint16Array.of(40, X.XFRMA_ADDRESS_FILTER).buffer);
+
 /** By their types; together they make a snapshot, as lib/recording/dumps.ts takes it. */
 const XFRM_DUMPS: ReadonlyMap<number, Everything> = new Map([
-  // Dumps ignore the struct (net/xfrm/xfrm_user.c); iproute2 leaves it out.
-  [X.XFRM_MSG_GETSA, { size: 24, allows: () => true }],
-  [X.XFRM_MSG_GETPOLICY, { size: 64, allows: () => true }],
+  [
+    X.XFRM_MSG_GETSA,
+    { size: Infinity, allows: (at: number, byte: number) => byte === 0 || byte === FILTER[at] },
+  ],
+  // What follows the header is ignored (xfrm_dump_policy).
+  [X.XFRM_MSG_GETPOLICY, { size: Infinity, allows: () => true }],
 ]);
 const ROUTE_DUMPS: ReadonlyMap<number, Everything> = new Map([
   // RTM_GETLINK, RTM_GETADDR and RTM_GETROUTE with ifinfomsg, ifaddrmsg and rtmsg.

@@ -139,20 +139,29 @@ describe('a recording of a capture', () => {
     assert(zeros > 10);
   });
 
+  // As iproute2 6.1 asks for SAs: a filter of zeros, without a struct before it.
+  const filter = (...bytes: number[]) =>
+    WHOLE.with(
+      0,
+      ask(
+        GETSA,
+        1,
+        Uint8Array.from({ length: 40 }, (_, i) => bytes[i] ?? 0),
+      ),
+    );
+  it('has a snapshot of a dump with a filter for all', async () => {
+    const said = await story(filter(40, 0, 26, 0));
+    assert(said.includes('dumped') && said.includes('settled'), `${said}`);
+  });
+
   const broken: Record<string, readonly Uint8Array[]> = {
     'has no request': WHOLE.slice(1),
     'has no end': WHOLE.filter((_, i) => i !== 3),
     'was interrupted': WHOLE.with(1, part(NEWSA, 1, SA, INTERRUPTED)),
     'was interrupted at its end': WHOLE.with(3, done(1, 0, INTERRUPTED)),
     failed: WHOLE.with(3, done(1, -4)),
-    'has a filter': WHOLE.with(
-      0,
-      ask(
-        GETSA,
-        1,
-        Uint8Array.from({ length: 32 }, (_, i) => +(i === 24) * 8),
-      ),
-    ),
+    'has a filter': filter(40, 0, 26, 0, 192),
+    'is of one protocol': filter(5, 0, 30, 0, 50),
     'may be that of another requester': [ask(GETSA, 1), ...WHOLE],
     'lacks policies': WHOLE.slice(0, 4),
   };
