@@ -152,7 +152,9 @@ function judgeRecorded({ tunnels, recorded }: Testimony): string[] {
     for (const { kind, id, reason, by, direction, from, to } of lines) {
       if (!SURE.has(kind)) continue;
       // Not the state: a monitor that reads two events at once does not tell of the state between them.
-      const line = [kind, reason, by, direction, from, to].filter(Boolean).join(' ');
+      // And whether policies went with the SAs depends on when those events were read.
+      const cause = kind === 'down' && ENDED.has(reason ?? '') ? 'ended' : reason;
+      const line = [kind, cause, by, direction, from, to].filter(Boolean).join(' ');
       stories.set(id, [...(stories.get(id) ?? []), line]);
     }
     return stories;
@@ -175,6 +177,9 @@ function inAnyOrder(lines: readonly string[]): string {
   }
   return runs.map((run) => run.sort().join('\n')).join('\n');
 }
+
+/** Causes of one end: a key manager deletes SAs and policies one after the other. */
+const ENDED = new Set(['deleted', 'policy-gone']);
 
 /** Changes that do not depend on when counters were read. */
 const SURE = new Set(['up', 'down', 'rekeyed']);
