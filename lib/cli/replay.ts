@@ -8,15 +8,15 @@ import pc from 'picocolors';
 import type { Filter } from '../monitor/filter.ts';
 import type { OverrunEvent } from '../monitor/overrun.ts';
 import type { MalformedEvent } from '../monitor/subscribe.ts';
-import { NETLINK_ROUTE, NETLINK_XFRM, NLM_F_REQUEST } from '../netlink/constants.ts';
+import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { type DecodeInput, decodeDatagram } from '../netlink/event.ts';
-import { wholeMessages } from '../recording/capture.ts';
+import { lengthRead, wholeMessages } from '../recording/capture.ts';
 import type { Recorded } from '../recording/recorded.ts';
 import type { RecordingRecord } from '../recording/records.ts';
 import { decodeRoute } from '../route/decode.ts';
 import { decodeRouteMessage } from '../route/decode-message.ts';
 import type { RouteMessage } from '../route/requests.ts';
-import { NLMSG_HDRLEN, nextMessage } from '../wire/message.ts';
+import { nextMessage } from '../wire/message.ts';
 import { printable, textBytes } from '../wire/text.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import { decodeXfrmMessage } from '../xfrm/decode-message.ts';
@@ -233,19 +233,6 @@ export function* decodeRecorded(
     // In multicast messages the request flag is meaningless: events of nexthop objects have it, too.
     yield* decodeAll('route', heard ? decodeRoute : decodeRouteMessage);
   }
-}
-
-/**
- * How much of a datagram to read: for requests, not the zeros after them. Programs send their whole buffer, and the
- * kernel stops at the first invalid header (net/netlink/af_netlink.c, netlink_rcv_skb).
- */
-function lengthRead(view: DataView, length: number): number {
-  if (length > view.byteLength || length < NLMSG_HDRLEN) return length;
-  if ((view.getUint16(6, true) & NLM_F_REQUEST) === 0) return length;
-  const messages = wholeMessages(view, 0, length);
-  if (messages === 0) return length;
-  for (let i = messages; i < length; i++) if (view.getUint8(i) !== 0) return length;
-  return messages;
 }
 
 /** Formatter for messages, including the line break. */

@@ -9,6 +9,7 @@ import { LE } from '../wire/endian.ts';
 import { messageType, NLMSG_HDRLEN, nextMessage } from '../wire/message.ts';
 import { XFRM_MSG_GETDEFAULT } from '../xfrm/constants.ts';
 import { type BlockStore, BlockWriter } from './block-writer.ts';
+import { lengthRead } from './capture.ts';
 import { DumpsSeen } from './dumps-seen.ts';
 import { removeKeys } from './keys.ts';
 import { DUMPED, namespaceOf, saidIn } from './packet-comments.ts';
@@ -92,8 +93,9 @@ export class CaptureRecorder {
     else {
       const dumps = this.#dumpsOf(one.protocol, protocol, index);
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      for (let at = 0; at < bytes.length; ) {
-        const left = bytes.length - at;
+      const end = lengthRead(view, bytes.length);
+      for (let at = 0; at < end; ) {
+        const left = end - at;
         const length = left < NLMSG_HDRLEN ? 0 : view.getUint32(at, LE);
         if (length < NLMSG_HDRLEN || length > left) {
           dumps.cut();

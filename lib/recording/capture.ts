@@ -3,7 +3,7 @@
  * of an nlmon device, or the output of strace. They are read in chunks, with bounded memory.
  * @module
  */
-import { NETLINK_ROUTE } from '../netlink/constants.ts';
+import { NETLINK_ROUTE, NLM_F_REQUEST } from '../netlink/constants.ts';
 import { align4 } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
 import { messageType, NLMSG_HDRLEN, nextMessage } from '../wire/message.ts';
@@ -150,4 +150,17 @@ export function wholeMessages(
     next = nextMessage(next, length);
   }
   return to - at;
+}
+
+/**
+ * How much of a datagram to read: for requests, not the zeros after them. Programs send their whole buffer, and the
+ * kernel stops at the first invalid header (net/netlink/af_netlink.c, netlink_rcv_skb).
+ */
+export function lengthRead(view: DataView, length: number): number {
+  if (length > view.byteLength || length < NLMSG_HDRLEN) return length;
+  if ((view.getUint16(6, LE) & NLM_F_REQUEST) === 0) return length;
+  const messages = wholeMessages(view, 0, length);
+  if (messages === 0) return length;
+  for (let i = messages; i < length; i++) if (view.getUint8(i) !== 0) return length;
+  return messages;
 }

@@ -154,6 +154,13 @@ describe('a recording of a capture', () => {
     assert(said.includes('dumped') && said.includes('settled'), `${said}`);
   });
 
+  it('has a snapshot if a request is followed by zeros, as programs send their whole buffer', async () => {
+    const whole = new Uint8Array(120);
+    whole.set(ask(GETSA, 1));
+    const said = await story(WHOLE.with(0, whole));
+    assert(said.includes('dumped') && said.includes('settled'), `${said}`);
+  });
+
   const broken: Record<string, readonly Uint8Array[]> = {
     'has no request': WHOLE.slice(1),
     'has no end': WHOLE.filter((_, i) => i !== 3),
