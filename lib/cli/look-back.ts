@@ -175,7 +175,7 @@ function parseFor(name: string, text: string, whole: Span): number {
   try {
     return parseMoment(text, whole);
   } catch (error) {
-    if (error instanceof MomentError) throw new RecordingError(`${name} ${error.message}`);
+    if (error instanceof MomentError) throw new UsageError(`${name} ${error.message}`);
     throw error;
   }
 }
