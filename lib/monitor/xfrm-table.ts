@@ -271,7 +271,8 @@ function updated(state: XfrmState, request: XfrmState): XfrmState {
 
 function deleteState(state: XfrmState, rows: XfrmRows): void {
   const key = stateRowKey(state);
-  if (!rows.tables.state.get(key)) mayHaveBeenNamed(state, rows);
+  const known = rows.tables.state.get(key)?.value;
+  if (known === undefined || !isTold(known, state)) mayHaveBeenNamed(state, rows);
   rows.remove('state', key, 'deleted', state);
   if (rows.overlap) neighbours(state, key, rows);
   if (hasHelper(state)) rows.markUncertain();
@@ -279,7 +280,8 @@ function deleteState(state: XfrmState, rows: XfrmRows): void {
 
 /**
  * A larval SA gets its SPI without an event (xfrm_alloc_spi): an event about an SA that is not in
- * the table may concern one that is there without its SPI.
+ * the table may concern one that is there without its SPI. So may one about an SA that only has the
+ * place of the one in the table.
  */
 function mayHaveBeenNamed(state: XfrmState, rows: XfrmRows): void {
   if (!hasSpi(state.proto) || state.spi === 0) return;
