@@ -18,13 +18,6 @@ export interface Bounds {
   readonly to: number;
 }
 
-/** How far after the beginning, or before the end, a time is, if it is given so. */
-export function relativeMoment(text: string): { of: 'start' | 'end'; by: number } | undefined {
-  if (text === 'start' || text === 'end') return { of: text, by: 0 };
-  const by = /^[-+]/.test(text) ? parseDuration(text.slice(1)) : undefined;
-  return by === undefined ? undefined : { of: text.startsWith('-') ? 'end' : 'start', by };
-}
-
 /**
  * A time, in milliseconds since 1970. A time of day is the last one before the end or, where the end
  * is not known, the first one after the beginning.
@@ -36,11 +29,13 @@ export function parseMoment(text: string, { from, to }: Bounds): number {
     if (Number.isFinite(time)) return time;
     throw new MomentError(`'${printable(text)}' depends on ${what}, which is not known here`);
   };
-  const relative = relativeMoment(text);
+  if (text === 'start') return known(from, 'the beginning');
+  if (text === 'end') return known(to, 'the end');
+  const relative = /^[-+]/.test(text) ? parseDuration(text.slice(1)) : undefined;
   if (relative !== undefined) {
-    return relative.of === 'end'
-      ? known(to, 'the end') - relative.by
-      : known(from, 'the beginning') + relative.by;
+    return text.startsWith('-')
+      ? known(to, 'the end') - relative
+      : known(from, 'the beginning') + relative;
   }
   const [whole, hours = '', minutes = '', seconds = '0'] = TIME_OF_DAY.exec(text) ?? [];
   if (whole !== undefined && +hours < 24 && +minutes < 60 && +seconds < 60) {
@@ -53,15 +48,9 @@ export function parseMoment(text: string, { from, to }: Bounds): number {
   const time = DATE.test(text)
     ? Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T'))
     : Number.NaN;
-  if (!Number.isNaN(time) && isDay(text)) return time;
+  if (!Number.isNaN(time)) return time;
   const sign = parseDuration(text) === undefined ? '' : ` (+${text} or -${text})`;
   throw new MomentError(`'${printable(text)}' is not a time${sign}: ${MOMENT_HELP}`);
-}
-
-/** Whether a date exists: JavaScript takes 30 February as 2 March. */
-function isDay(text: string): boolean {
-  const day = text.slice(0, 10);
-  return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
 }
 
 /** A time of day on the day of a time, or on the day before or after: which days differ in length. */

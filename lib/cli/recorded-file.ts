@@ -11,8 +11,8 @@ import { MAGIC } from '../recording/format.ts';
 import { isRecording, RecordReader } from '../recording/read-blocks.ts';
 import { type Recorded, RecordingError } from '../recording/recorded.ts';
 import { isRecordingFile, Recording, type Span } from '../recording/recording.ts';
-import type { Moment, RecordingRecord } from '../recording/records.ts';
-import { partOf, partOfRecording } from './look-back.ts';
+import type { RecordingRecord } from '../recording/records.ts';
+import { partOf } from './look-back.ts';
 import type { SpanOptions } from './look-back-options.ts';
 
 export const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -53,10 +53,7 @@ export async function readRecordedFile(
     const isOnDisk = about?.isDirectory() || (about?.isFile() && isRecordingFile(file));
     const recording = isOnDisk ? new Recording(file) : undefined;
     let take = show;
-    if (recording && (options.from ?? options.to) !== undefined) {
-      const { from, to } = partOfRecording(recording, options);
-      take = (some) => show(between(some as Iterable<RecordingRecord>, from, to));
-    } else if ((options.at ?? options.from ?? options.to) !== undefined) {
+    if ((options.at ?? options.from ?? options.to) !== undefined) {
       const whole = recording?.span ?? (about?.isFile() ? await spanOf(readAll) : UNKNOWN);
       const { from, to } = partOf(whole, options);
       const around = options.at === undefined ? 0 : AROUND;
@@ -98,19 +95,6 @@ async function spanOf(readAll: (take: Show) => Promise<void>): Promise<Span> {
     if (!(error instanceof RecordingError) || from > to) throw error;
   });
   return from > to ? UNKNOWN : { from, to };
-}
-
-function* between(
-  records: Iterable<RecordingRecord>,
-  from: Moment,
-  to: Moment,
-): Generator<RecordingRecord, void> {
-  for (const record of records) {
-    const { order } = record;
-    if (order > to.order) return;
-    const isAtBeginning = from.after === 0 && record.time.wall === from.wall;
-    if (order > from.order || isAtBeginning) yield record;
-  }
 }
 
 function* within(

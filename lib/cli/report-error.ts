@@ -14,7 +14,6 @@ export function reportError(error: unknown): keyof typeof EXIT {
   if (UNAVAILABLE.has(code ?? '') || code?.startsWith('LAB_') || code?.startsWith('ERR_ADDON')) {
     return 'unavailable';
   }
-  if (code === 'ERR_USAGE') return 'usage';
   if (code === 'ETIMEDOUT') return 'timeout';
   if (process.env.NETLINK_XFRM_DEBUG) console.error(error);
   return 'conditionNotMet';

@@ -61,7 +61,7 @@ export function timelineCommand(): Command {
       const print = (text: string) => (svg === '-' ? undefined : out.line(text));
       const { snapshot, time } = tunnels;
       printTunnels(listOf(snapshot), wanted, format, { line: print }, time);
-      const history = new StateHistory(snapshot.tunnels.filter(wanted), time);
+      const history = new StateHistory(snapshot.tunnels.filter(wanted), time.wall);
       const { json, colors } = format;
       for (const one of tunnels.story()) {
         if (one.kind === 'recording') {
@@ -73,12 +73,11 @@ export function timelineCommand(): Command {
         print(json ? formatJson(changeJson(one), false) : formatTunnelChange(one, colors));
         if (process.stdout.writableNeedDrain) await out.ready();
       }
-      const end = tunnels.time;
-      history.end(end);
+      history.end(tunnels.time.wall);
       if (!json) for (const line of history.lines(colors)) print(line);
       await out.ready();
       if (svg !== undefined) {
-        const picture = timelineSvg(history, { from: time.wall, to: history.wallOf(end) });
+        const picture = timelineSvg(history, { from: time.wall, to: tunnels.time.wall });
         if (svg === '-') process.stdout.write(picture);
         else writeFileSync(svg, picture);
       }

@@ -5,8 +5,7 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import { RecordedNamespace, type RecordedTunnelOptions } from './recorded-namespace.ts';
-import type { Moment, RecordingRecord } from './records.ts';
-import { SteadyClock } from './steady-clock.ts';
+import type { HostInfo, RecordingRecord } from './records.ts';
 
 export interface PlaybackOptions {
   /** How tunnels are judged; without it, only SAs and policies are followed. */
@@ -26,26 +25,24 @@ export const LOSS = {
 export class Playback {
   readonly #options: PlaybackOptions;
   readonly namespaces = new Map<string | null, RecordedNamespace>();
-  readonly #clock = new SteadyClock();
+  /** The host, as last stated. */
+  host: HostInfo | undefined;
   #now: EventTime | undefined;
-  /** The time of the last record. */
-  #last: EventTime | undefined;
+  /** Added to recorded monotonic times, so that they continue after a reboot. */
+  #shift = 0;
 
   constructor(options: PlaybackOptions) {
     this.#options = options;
   }
 
-  /** The time that was played to. */
+  /** The time of the last record. */
   get now(): EventTime | undefined {
     return this.#now;
   }
 
   take(record: RecordingRecord): void {
-    // What cannot be read has no time of its own.
-    if (record.kind !== 'unreadable') {
-      this.#last = this.#clock.take(record);
-      this.#set(this.#last);
-    }
+    if (record.kind === 'host') this.#meet(record.host, record.resumed, record.time);
+    this.#advance(record.time);
     switch (record.kind) {
       case 'host':
         if (record.resumed) this.#miss(LOSS.resumed);
@@ -64,29 +61,26 @@ export class Playback {
     }
   }
 
-  /** Plays records up to a moment, and what happens until then without a record. @returns the next */
-  playTo(records: Iterator<RecordingRecord>, moment: Moment): RecordingRecord | undefined {
+  /** Plays records up to a time (ms since 1970), and what happens until then without a record. */
+  playTo(records: Iterator<RecordingRecord>, wall: number): RecordingRecord | undefined {
     for (;;) {
       const { done, value } = records.next();
-      if (done || value.order > moment.order) {
-        const next = done ? undefined : value;
-        this.advanceTo(moment, next);
-        return next;
+      if (done || value.time.wall > wall) {
+        this.advanceTo(wall);
+        return done ? undefined : value;
       }
       this.take(value);
     }
   }
 
-  /** Advances to a moment without a record. @param next record after it */
-  advanceTo({ after }: Moment, next: RecordingRecord | undefined): void {
-    const last = this.#last;
-    if (last !== undefined && after > 0) {
-      // If the clock was set in between, the difference of wall times is not what passed.
-      const until =
-        next && next.kind !== 'unreadable' ? this.#clock.peek(next).monotonic : Infinity;
-      const passed = Math.min(after, until - last.monotonic);
-      this.#set({ wall: last.wall + passed, monotonic: last.monotonic + passed });
+  /** Advances to a time without a record. */
+  advanceTo(wall: number): void {
+    const now = this.#now;
+    if (now === undefined || wall <= now.wall) {
+      this.#finish();
+      return;
     }
+    this.#set({ wall, monotonic: now.monotonic + wall - now.wall });
     this.#finish();
   }
 
@@ -95,10 +89,27 @@ export class Playback {
     if (this.#now) for (const one of this.namespaces.values()) one.advance(this.#now);
   }
 
-  #set(time: EventTime): void {
+  #meet(host: HostInfo, resumed: boolean, { wall, monotonic }: EventTime): void {
+    const rebooted =
+      resumed && (host.bootId ?? host.session) !== (this.host?.bootId ?? this.host?.session);
+    this.host = host;
+    if (!rebooted || this.#now === undefined) return;
+    const passed = Math.max(0, wall - this.#now.wall);
+    this.#shift = this.#now.monotonic + passed - monotonic;
+  }
+
+  #advance({ wall, monotonic }: EventTime): void {
+    // The monotonic clock of one boot does not go back; a damaged recording may.
+    const shifted = Math.max(
+      monotonic + this.#shift,
+      this.#now?.monotonic ?? Number.NEGATIVE_INFINITY,
+    );
     const now = this.#now;
-    if (now && now.wall === time.wall && now.monotonic === time.monotonic) return;
-    if (now && time.monotonic < now.monotonic) return;
+    if (now && now.wall === wall && now.monotonic === shifted) return;
+    this.#set({ wall, monotonic: shifted });
+  }
+
+  #set(time: EventTime): void {
     this.#now = time;
     for (const one of this.namespaces.values()) one.advance(time);
   }

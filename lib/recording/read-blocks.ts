@@ -40,19 +40,9 @@ export const isRecording = (bytes: Uint8Array): boolean =>
 export interface Course {
   host: HostInfo | undefined;
   time: EventTime;
-  /** Of the last record. */
-  order: number;
 }
 
-/** Records of a block are fewer. */
-export const BLOCK_ORDER = 2 ** 24;
-
-/** @param blocks before it */
-export const newCourse = (blocks = 0): Course => ({
-  host: undefined,
-  time: { wall: 0, monotonic: 0 },
-  order: blocks * BLOCK_ORDER,
-});
+export const newCourse = (): Course => ({ host: undefined, time: { wall: 0, monotonic: 0 } });
 
 /**
  * Reads the records of a recording.
@@ -70,7 +60,6 @@ export function* readBlocks(
     at,
     length,
     reason,
-    order: course.order,
   });
   while (yield* input.has(1)) {
     const at = input.position;
@@ -119,19 +108,14 @@ export function* readBlocks(
       problem = `the block has version ${version} of the format; this program reads ${VERSION}`;
     } else if (((header.flags & FLAG_BIG_ENDIAN) === 0) !== LE) {
       problem = 'it was recorded on a machine of the opposite byte order';
-    } else if (!isTime(header.wall) || header.wall === 0) {
-      problem = 'the header of a block is damaged: its time is impossible';
-    } else {
-      course.order = (Math.floor(course.order / BLOCK_ORDER) + 1) * BLOCK_ORDER;
-      if (wanted({ ...header, at })) {
-        const records = decompress(kept, length);
-        if (records === undefined) problem = 'a block cannot be decompressed';
-        else {
-          input.skip(size);
-          problem = yield* readRecords(records, at, course);
-          if (problem !== undefined) yield unreadable(at, size, problem);
-          continue;
-        }
+    } else if (wanted({ ...header, at })) {
+      const records = decompress(kept, length);
+      if (records === undefined) problem = 'a block cannot be decompressed';
+      else {
+        input.skip(size);
+        problem = yield* readRecords(records, at, course);
+        if (problem !== undefined) yield unreadable(at, size, problem);
+        continue;
       }
     }
     input.skip(size);
@@ -198,7 +182,7 @@ function* readRecords(
       course.host = host;
       const resumed = before !== undefined && before.session !== host.session;
       if (before === undefined || resumed) {
-        yield { kind: 'host', host, resumed, time: course.time, at, order: ++course.order };
+        yield { kind: 'host', host, resumed, time: course.time, at };
       }
     } else if (type === RECORD.time) {
       if (size < 16) return 'a record of time is too short';
@@ -209,12 +193,12 @@ function* readRecords(
     } else if (host === undefined) return 'a block does not begin with its host';
     else if (type === RECORD.note) {
       const note = noteOf(parseJson(payload));
-      if (note) yield { kind: 'note', netns, note, time: course.time, at, order: ++course.order };
+      if (note) yield { kind: 'note', netns, note, time: course.time, at };
     } else if (type === RECORD.datagram || type === RECORD.dumped || type === RECORD.truncated) {
       const dumped = type === RECORD.dumped;
       const truncated = type === RECORD.truncated;
-      const more = { dumped, truncated, bytes: payload, time: course.time, at };
-      yield { kind: 'datagram', protocol, netns, ...more, order: ++course.order };
+      const { time } = course;
+      yield { kind: 'datagram', protocol, netns, dumped, truncated, bytes: payload, time, at };
     } else if (type === RECORD.datagrams) {
       const more = { dumped: false, truncated: false, time: course.time, at };
       for (let start = from, end = from + size; start < end; ) {
@@ -222,8 +206,7 @@ function* readRecords(
         if (length < NLMSG_HDRLEN || length > end - start)
           return 'a record of datagrams is damaged';
         const message = bytes.subarray(start, start + length);
-        const order = ++course.order;
-        yield { kind: 'datagram', protocol, netns, bytes: message, ...more, order };
+        yield { kind: 'datagram', protocol, netns, bytes: message, ...more };
         start += align8(length);
       }
     }

@@ -64,18 +64,6 @@ interface Base {
   readonly time: EventTime;
   /** Byte offset in the file of its block. */
   readonly at: number;
-  /** Greater than that of records before it, whatever the clock was set to. */
-  readonly order: number;
-}
-
-/** A moment of a recording: a place in it, whatever the clock was set to. */
-export interface Moment {
-  /** {@link RecordingRecord.order} of the last record by then. */
-  readonly order: number;
-  /** Milliseconds after that record, at most until the next. */
-  readonly after: number;
-  /** What the wall clock showed, in milliseconds since 1970. */
-  readonly wall: number;
 }
 
 /** One datagram, or some messages of a dump. */

@@ -3,7 +3,6 @@
  * @module
  */
 import pc from 'picocolors';
-import type { EventTime } from '../../netlink/event.ts';
 import { isUpState, type Tunnel, type TunnelState } from '../../tunnel/tunnel.ts';
 import type { TunnelChange } from '../../tunnel/tunnel-changes.ts';
 import { printable } from '../../wire/text.ts';
@@ -11,10 +10,7 @@ import type { Colors } from '../terminal/colors.ts';
 import { describeChange } from './change-text.ts';
 import { seconds, titleOf } from './tunnel-text.ts';
 
-/**
- * A time in which a state lasted. Times are ms since 1970, as if the clock had not been set since the
- * beginning.
- */
+/** A time in which a state lasted. Times are ms since 1970. */
 export interface StateSpan {
   readonly from: number;
   to: number;
@@ -45,24 +41,16 @@ export interface Gap {
 export class StateHistory {
   readonly tunnels = new Map<string, TunnelHistory>();
   readonly gaps: Gap[] = [];
-  readonly #from: EventTime;
   #gap: Gap | undefined;
 
   /** @param existing tunnels at the beginning */
-  constructor(existing: readonly Tunnel[], from: EventTime) {
-    this.#from = from;
-    for (const one of existing) this.#state(one, from.wall);
-  }
-
-  /** The wall clock, if it had not been set since the beginning. */
-  wallOf({ wall, monotonic }: EventTime): number {
-    const passed = monotonic - this.#from.monotonic;
-    return Number.isNaN(passed) ? wall : this.#from.wall + passed;
+  constructor(existing: readonly Tunnel[], from: number) {
+    for (const one of existing) this.#state(one, from);
   }
 
   /** @param isWanted whether its tunnel is to be shown */
   add(change: TunnelChange, isWanted: boolean): void {
-    const wall = this.wallOf(change.time);
+    const { wall } = change.time;
     if (change.kind === 'overrun' && !change.slowConsumer) {
       this.#gap ??= { from: wall, to: wall };
       if (!this.gaps.includes(this.#gap)) this.gaps.push(this.#gap);
@@ -84,8 +72,7 @@ export class StateHistory {
   }
 
   /** Ends it. */
-  end(time: EventTime): void {
-    const wall = this.wallOf(time);
+  end(wall: number): void {
     for (const id of this.tunnels.keys()) this.#end(id, wall);
     if (this.#gap) this.#gap.to = wall;
   }

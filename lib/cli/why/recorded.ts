@@ -37,7 +37,7 @@ export function recordedFate(
   const host = new RecordedHost();
   const { from: at } = look.span;
   for (const record of look.recording.records(at)) {
-    if (record.order > at.order) break;
+    if (record.time.wall > at) break;
     if ('netns' in record && record.netns === namespace.label) host.take(record);
   }
   const states = Array.from(namespace.states, ({ value }) => value);
@@ -47,7 +47,7 @@ export function recordedFate(
     states: host.newestFirst(states, stateKey),
     policies: host.newestFirst(policies, policyKey),
     defaults: namespace.defaults ?? { in: 'accept', fwd: 'accept', out: 'accept' },
-    now: at.wall,
+    now: at,
     sourceFor: (remote) => host.sourceFor(remote, states),
     isLocal: (address) => host.isLocal(address),
   };
@@ -57,7 +57,7 @@ export function recordedFate(
     if (from !== undefined && hasEnds(template) && isWild(template.saddr))
       assumed.push(`the source of packets to ${to} is ${from}`);
   }
-  return { fate, time: LookBack.time(at.wall) };
+  return { fate, time: LookBack.time(at) };
 }
 
 function questionOf(
