@@ -120,6 +120,10 @@ async function record(options: Options, command: AnyCommand): Promise<number> {
   if (failure !== undefined) throw failure;
   const { received, overruns } = recording.totals;
   const lost = overruns === 0 ? 'nothing lost' : `lost events ${overruns} times`;
-  process.stderr.write(`${received} events recorded, ${lost}\n`);
+  process.stderr.write(
+    unwritten > 0
+      ? `${received} events received, not all of them written\n`
+      : `${received} events recorded, ${lost}\n`,
+  );
   return unwritten > 0 || overruns > 0 ? EXIT.conditionNotMet : EXIT.done;
 }

@@ -3,8 +3,10 @@
  * @module
  */
 import { writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { Command } from 'commander';
 import { changeJson } from '../json/tunnel.ts';
+import { isTerm } from '../monitor/filter-term.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import { TUNNEL_FILTER_HELP } from '../tunnel/tunnel-filter.ts';
@@ -40,7 +42,7 @@ export function timelineCommand(): Command {
         'up, down with cause and claimed requester, rekeys, warnings, and where events are missing.',
     )
     .argument('<recording>', 'a file, or the directory of a ring')
-    .argument('[tunnel...]', 'which tunnels: a filter, such as an address, a name or change=down')
+    .argument('[tunnel...]', 'which tunnels: an address, a name, or a filter such as change=down')
     .option('--svg <file>', 'also draw a picture; - draws on standard output, without lines');
   addDetailsOption(command, 'in lines');
   addNamespaceOption(addTunnelOptions(addFormatOptions(addSpanOptions(command))));
@@ -50,7 +52,7 @@ export function timelineCommand(): Command {
     .addHelpText('after', 'See docs/recording.md; schema/event-2.json describes the JSON.\n')
     .action(async (path: string, words: string[], options: Options) => {
       const format = formatOf(options, command);
-      const filter = tunnelFilterOf(words, 'changes', command, options.details);
+      const filter = tunnelFilterOf(words.map(termOf), 'changes', command, options.details);
       const judged = judgedBy(options, command);
       endWhenUnread();
       const { from = 'start', svg } = options;
@@ -83,6 +85,12 @@ export function timelineCommand(): Command {
       }
       if (look.unreadable > 0) process.exitCode = EXIT.conditionNotMet;
     });
+}
+
+/** An address or a network is that of the peer, another word that is no filter a name. */
+function termOf(word: string): string {
+  if (isTerm(word)) return word;
+  return `${isIP(word.replace(/\/.*/, '')) ? 'peer' : 'name'}=${word}`;
 }
 
 const isAbout = (change: TunnelChange, wanted: (tunnel: Tunnel) => boolean): boolean =>

@@ -170,6 +170,10 @@ test('what a recording says of each moment equals what the command said then', a
 
   // The same by other subcommands.
   const timeline = run('timeline', file, '--svg', join(folder, 'all.svg')).stdout;
+  // What completion offers.
+  const nobody = run('timeline', file, '203.0.113.99');
+  assert.equal(nobody.status, 0, nobody.stderr);
+  assert.doesNotMatch(nobody.stdout, /203/);
   for (const word of ['blocked', ...(withoutEsp ? [] : ['rekeyed', 'down'])]) {
     assert.match(timeline, new RegExp(word));
   }
@@ -277,8 +281,9 @@ test('a full disk is said, costs what was not written, and recording goes on', a
   while (!recorded().includes('10.9.0.0/16')) await nextTurn();
   // A snapshot followed: the tables are right although events are missing.
   assert.doesNotMatch(recorded(), /10\.7\./);
-  const { status } = await recorder.end();
+  const { status, err } = await recorder.end();
   assert.equal(status, 1);
+  assert.match(err, /\d+ events received, not all of them written/);
   assert.match(run('replay', file).stdout, /recording \d+ bytes were not written: ENOSPC/);
   flush();
 });
