@@ -13,7 +13,8 @@ import {
   NLMSG_ERROR,
   NLMSG_MIN_TYPE,
 } from '../netlink/constants.ts';
-import { IFLA_EXT_MASK, RT_TABLE_LOCAL, RTA_TABLE } from '../route/constants.ts';
+import { IFLA_EXT_MASK, RT_TABLE_LOCAL, RTA_TABLE, RTN_LOCAL } from '../route/constants.ts';
+import { RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE } from '../route/message-constants.ts';
 import { align4, NLA_HDRLEN } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
 import { NLMSG_HDRLEN, readHeader } from '../wire/message.ts';
@@ -32,7 +33,6 @@ interface Everything {
 
 /** AF_PACKET: as which iproute2 asks for links. */
 const AF_PACKET = 17;
-const RTN_LOCAL = 2;
 const nothing = (_: number, byte: number) => byte === 0;
 
 /**
@@ -51,18 +51,18 @@ const XFRM_DUMPS: ReadonlyMap<number, Everything> = new Map([
   [X.XFRM_MSG_GETPOLICY, { size: Infinity, allows: () => true }],
 ]);
 const ROUTE_DUMPS: ReadonlyMap<number, Everything> = new Map([
-  // RTM_GETLINK, RTM_GETADDR and RTM_GETROUTE with ifinfomsg, ifaddrmsg and rtmsg.
+  // With ifinfomsg, ifaddrmsg and rtmsg.
   [
-    18,
+    RTM_GETLINK,
     {
       size: 16,
       allows: (at: number, byte: number) => byte === 0 || (at === 0 && byte === AF_PACKET),
       attribute: [IFLA_EXT_MASK] as const,
     },
   ],
-  [22, { size: 8, allows: nothing }],
+  [RTM_GETADDR, { size: 8, allows: nothing }],
   [
-    26,
+    RTM_GETROUTE,
     {
       size: 12,
       // rtm_table, rtm_type
