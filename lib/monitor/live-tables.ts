@@ -1,6 +1,13 @@
 /** Tables that follow the kernel: events and dumps feed the {@link Reconciler}. @module */
-import { type DecodeMessage, decodeDatagram, type Malformed, now } from '../netlink/event.ts';
+import {
+  type DecodeInput,
+  type DecodeMessage,
+  decodeDatagram,
+  type Malformed,
+  now,
+} from '../netlink/event.ts';
 import { type DatagramBatch, type NetlinkSocket, SystemError } from '../socket/index.ts';
+import { digestOf } from '../wire/digest.ts';
 import type { ObjectName, ObjectTypes, TableChange } from './changes.ts';
 import { LossDetector } from './losses.ts';
 import type { ObjectModel, Tables } from './object-model.ts';
@@ -10,18 +17,32 @@ export interface Source<K extends ObjectTypes, Event> {
   readonly model: ObjectModel<K, Event>;
   readonly decode: DecodeMessage<Event>;
   /**
-   * Dumps all objects, passing each to `add`. Its requests end when the tables are closed.
+   * Dumps all objects, passing each to `add`, or each message to `take`. Its requests end when the
+   * tables are closed.
    *
    * @returns a promise that is fulfilled when the events of all changes visible in the dumps have
    *   been queued; with false if something may be missing, and the dump must be repeated
    */
-  dump(add: AddDumped<K>): Promise<boolean>;
+  dump(add: AddDumped<K>, take: TakeDumped<K>): Promise<boolean>;
 }
 
 export type AddDumped<K extends ObjectTypes> = <N extends ObjectName<K>>(
   kind: N,
   value: K[N],
 ) => void;
+
+/**
+ * Decodes a dumped message, unless it is the same as in the last dump, and adds the object.
+ *
+ * @returns the object
+ */
+export type TakeDumped<K extends ObjectTypes> = <N extends ObjectName<K>>(
+  kind: N,
+  input: DecodeInput,
+  at: number,
+  length: number,
+  decode: DecodeMessage<K[N] | undefined>,
+) => K[N] | undefined;
 
 export interface Owner<K extends ObjectTypes, Event> {
   /** The first comparison, before the tables are open, and everything reported after it. */
@@ -49,6 +70,8 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   readonly #refreshInterval: number;
   readonly #table: Reconciler<K, Event>;
   readonly #losses: LossDetector;
+  /** Of the message that is being taken. */
+  readonly #digest = new Int32Array(2);
   #isOpen = false;
   /** Whether events were lost or malformed, and no comparison has completed since. */
   #lacking = false;
@@ -267,10 +290,22 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
     });
   }
 
+  readonly #take: TakeDumped<K> = (kind, input, at, length, decode) => {
+    digestOf(input.view, at, length, this.#digest);
+    const known = this.#table.recognized(kind, this.#digest);
+    if (known !== undefined) return known;
+    const value = decode(input, at, length);
+    if (value !== undefined) this.#table.dumped(kind, value, this.#digest);
+    return value;
+  };
+
   async #dump(): Promise<void> {
     let complete = false;
     try {
-      complete = await this.#source.dump((kind, value) => this.#table.dumped(kind, value));
+      complete = await this.#source.dump(
+        (kind, value) => this.#table.dumped(kind, value),
+        this.#take,
+      );
     } catch (error) {
       if (this.#closed) return;
       // A dropped privilege does not come back; other errors may be temporary.

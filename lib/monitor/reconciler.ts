@@ -6,6 +6,7 @@
  * @module
  */
 import type { EventTime } from '../netlink/event.ts';
+import type { Digest } from '../wire/digest.ts';
 import type {
   ObjectChange,
   ObjectName,
@@ -13,8 +14,9 @@ import type {
   RemovalReason,
   TableChange,
 } from './changes.ts';
+import { DumpOrder } from './dump-order.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
-import { StagingTables } from './staging-tables.ts';
+import { type Orders, StagingTables } from './staging-tables.ts';
 import { type Reading, type TableEntry, uidOf } from './table.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
@@ -78,6 +80,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   #wanted = true;
   /** Whether something in this round keeps it from settling everything. */
   #uncertain = false;
+  readonly #orders: Orders<K>;
   #staging: StagingTables<K>;
   /** Events that arrived during the dump, and while those before them were replayed. */
   #overlap: Event[] = [];
@@ -108,7 +111,9 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#limits = limits;
     this.#backoff = limits.least;
     this.tables = tablesOf(model);
-    this.#staging = new StagingTables(model, this.tables, 0);
+    const orders = this.#names.map((name) => [name, new DumpOrder()]);
+    this.#orders = Object.fromEntries(orders) as Orders<K>;
+    this.#staging = this.#staged();
     this.#time = host.now();
     this.#reading = { round: 0, time: this.#time };
     this.#live = this.#rows();
@@ -192,12 +197,30 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     else if (this.#phase === 'comparing' && this.#compared()) this.#phase = 'settling';
   }
 
-  dumped<N extends ObjectName<K>>(kind: N, value: K[N]): void {
+  /** @param digest of the object's message, if {@link recognized} was asked for it */
+  dumped<N extends ObjectName<K>>(kind: N, value: K[N], digest?: Digest): void {
+    this.#staging.stage(kind, value, this.#readNow(), digest);
+  }
+
+  /**
+   * Takes a dumped object by the digest of its message, undecoded.
+   *
+   * @returns the object; undefined if the message must be decoded, for {@link dumped}
+   */
+  recognized<N extends ObjectName<K>>(kind: N, digest: Digest): K[N] | undefined {
+    return this.#staging.recognize(kind, digest, this.#readNow());
+  }
+
+  #readNow(): Reading {
     // Asking for the time of each would cost more than comparing it.
     if (this.#dumped++ % READ_TOGETHER === 0) {
       this.#reading = { round: this.#rounds, time: this.#host.now() };
     }
-    this.#staging.stage(kind, value, this.#reading);
+    return this.#reading;
+  }
+
+  #staged(): StagingTables<K> {
+    return new StagingTables(this.#model, this.tables, this.#orders, this.#rounds);
   }
 
   /** The dump is complete, and so are the events of everything it contains. */
@@ -234,7 +257,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#tally.rounds++;
     this.#rounds++;
     this.#dumped = 0;
-    this.#staging = new StagingTables(this.#model, this.tables, this.#rounds);
+    for (const name of this.#names) this.#orders[name].begin();
+    this.#staging = this.#staged();
     this.#host.dump();
   }
 
@@ -300,8 +324,9 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#phase = 'idle';
     this.#comparison = undefined;
     this.#swept = false;
+    for (const name of this.#names) this.#orders[name].end();
     this.#forgetEvents();
-    this.#staging = new StagingTables(this.#model, this.tables, this.#rounds);
+    this.#staging = this.#staged();
   }
 
   /** The next round, after a growing delay. */

@@ -1,6 +1,8 @@
 /** What a dump says, as differences from the live tables. @module */
 import type { EventTime } from '../netlink/event.ts';
+import type { Digest } from '../wire/digest.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
+import type { DumpOrder } from './dump-order.ts';
 import type { Lookups, ObjectModel, Rows, Tables } from './object-model.ts';
 import {
   equal,
@@ -120,6 +122,11 @@ class StagedTable<Value> implements Lookup<Value> {
   }
 }
 
+/** Dumps of before, by kind. */
+export type Orders<K extends ObjectTypes> = {
+  readonly [Name in ObjectName<K>]: DumpOrder<K[Name]>;
+};
+
 type Staged<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: StagedTable<K[Name]> };
 
 /**
@@ -132,12 +139,19 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly #names: readonly ObjectName<K>[];
   readonly #staged: Staged<K>;
   readonly #uncertain = new Set<string>();
+  readonly #orders: Orders<K>;
   /** The parts of the value staged last. */
   readonly #parts: Record<string, object> = {};
 
   /** @param round as in the readings of this dump */
-  constructor({ kinds }: Pick<ObjectModel<K, never>, 'kinds'>, live: Tables<K>, round: number) {
+  constructor(
+    { kinds }: Pick<ObjectModel<K, never>, 'kinds'>,
+    live: Tables<K>,
+    orders: Orders<K>,
+    round: number,
+  ) {
     this.#kinds = kinds;
+    this.#orders = orders;
     this.#names = Object.keys(kinds) as ObjectName<K>[];
     const staged = this.#names.map((name) => {
       return [name, new StagedTable(live[name], kinds[name].indexes, round)];
@@ -195,20 +209,41 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     return [...dumped, ...keys.filter(isAnnounced)];
   }
 
-  /** Stages a dumped object. Other counters alone are set in the live tables. */
-  stage<N extends ObjectName<K>>(kind: N, value: K[N], reading: Reading): void {
+  /**
+   * Stages a dumped object by its message, if that is the same as in the last dump, and its row
+   * still holds what it was decoded into then.
+   *
+   * @returns that; undefined: decode it, and call {@link stage}
+   */
+  recognize<N extends ObjectName<K>>(kind: N, digest: Digest, reading: Reading): K[N] | undefined {
+    const order = this.#orders[kind];
+    const found = order.find(digest);
+    const row = found && this.#staged[kind].liveFor(found.key);
+    if (found === undefined || row?.entry?.value !== found.value) return undefined;
+    row.reading = reading;
+    order.add(digest, found.key, found.value);
+    return found.value;
+  }
+
+  /**
+   * Stages a dumped object. Other counters alone are set in the live tables.
+   *
+   * @param digest of its message
+   */
+  stage<N extends ObjectName<K>>(kind: N, value: K[N], reading: Reading, digest?: Digest): void {
     const model = this.#kinds[kind];
     const key = model.key(value);
     const staged = this.#staged[kind];
     const row = staged.liveFor(key);
     const entry = row?.entry;
     if (row === undefined || entry === undefined) {
-      this.#stageOwn(kind, key, value);
+      this.#stageOwn(kind, key, value, digest);
       return;
     }
     // Most of a dump is known. Sharing what is equal saves memory, and comparing it again.
     const before = entry.value;
     const fields = keepEqual(before, value);
+    if (digest) this.#orders[kind].add(digest, key, fields === undefined ? before : value);
     if (fields === undefined) row.reading = reading;
     else if (
       !staged.live.isDoubted(key) &&
@@ -221,7 +256,12 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   }
 
   /** Stages a dumped object that is not the only one with its key, or that events are about. */
-  #stageOwn<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
+  #stageOwn<N extends ObjectName<K>>(
+    kind: N,
+    key: string,
+    value: K[N],
+    digest: Digest | undefined,
+  ): void {
     const model = this.#kinds[kind];
     const staged = this.#staged[kind];
     const known = staged.get(key);
@@ -234,6 +274,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     const before = staged.live.row(free)?.entry?.value;
     const same = before !== undefined && keepEqual(before, value) === undefined;
     if (before === undefined) this.#share(kind, value);
+    if (digest) this.#orders[kind].add(digest, free, same ? before : value);
     staged.set(free, same ? before : value);
   }
 

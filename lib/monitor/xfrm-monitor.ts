@@ -1,10 +1,12 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
 import { type CheckedOptions, checkedOptions } from '../base/argument.ts';
 import { later } from '../base/later.ts';
-import { type EventTime, type Malformed, now } from '../netlink/event.ts';
+import { listDecoders } from '../netlink/dump.ts';
+import { type DecodeMessage, type EventTime, type Malformed, now } from '../netlink/event.ts';
 import { SystemError } from '../socket/error.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
-import { sharingClients, sharingParts } from '../wire/recurring.ts';
+import { messageType } from '../wire/message.ts';
+import { sharingParts } from '../wire/recurring.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
@@ -15,7 +17,7 @@ import { type EventCount, EventCounts } from './event-counts.ts';
 import { type ListenersByKind, LiveEmitter } from './event-hub.ts';
 import { EventQueue } from './event-queue.ts';
 import { openEventSocket } from './event-socket.ts';
-import type { AddDumped, LiveTables } from './live-tables.ts';
+import type { LiveTables, TakeDumped } from './live-tables.ts';
 import { watchPath } from './namespace-watch.ts';
 import type { OverrunEvent } from './overrun.ts';
 import type { MalformedEvent } from './subscribe.ts';
@@ -176,12 +178,11 @@ export class XfrmMonitor
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       this.#client = new XfrmClient({ netns: held.netns });
-      sharingClients.add(this.#client);
       this.#statFile = new XfrmStatFile(held);
       const { socket } = openEventSocket('xfrm', groups, rest, held.netns);
       this.#tables = new LiveTables<XfrmObjectTypes, XfrmEvent>(
         socket,
-        { model: xfrmModel, decode: sharingParts(decodeXfrm), dump: (add) => this.#dump(add) },
+        { model: xfrmModel, decode: sharingParts(decodeXfrm), dump: (_, take) => this.#dump(take) },
         {
           changed: (change) => this.#changed(change),
           heard: (event) => this.#heard(event),
@@ -341,12 +342,11 @@ export class XfrmMonitor
     return Promise.all([this.#tables?.close(), this.#client?.close()]);
   }
 
-  async #dump(add: AddDumped<XfrmObjectTypes>): Promise<boolean> {
-    for await (const states of this.#client.listStates().batches()) {
-      for (const state of states) add('state', state);
-    }
-    for await (const policies of this.#client.listPolicies().batches()) {
-      for (const policy of policies) add('policy', policy);
+  async #dump(take: TakeDumped<XfrmObjectTypes>): Promise<boolean> {
+    // Each is taken when it is decoded.
+    for (const kind of ['state', 'policy'] as const) {
+      const batches = this.#list(kind, take).batches();
+      while (!(await batches.next()).done);
     }
     const heard = this.#defaultsHeard;
     const defaults = await this.#readDefaults();
@@ -356,6 +356,18 @@ export class XfrmMonitor
     // the events of all changes visible in the dumps have been queued.
     await this.#client.getSadInfo();
     return true;
+  }
+
+  #list(kind: 'state' | 'policy', take: TakeDumped<XfrmObjectTypes>) {
+    const type = kind === 'state' ? X.XFRM_MSG_NEWSA : X.XFRM_MSG_NEWPOLICY;
+    listDecoders.set(this.#client, (decode) => {
+      const shared = sharingParts(decode) as DecodeMessage<never>;
+      return ((input, at, length) =>
+        messageType(input.view, at) === type
+          ? take(kind, input, at, length, shared)
+          : undefined) as typeof decode;
+    });
+    return kind === 'state' ? this.#client.listStates() : this.#client.listPolicies();
   }
 
   async #readDefaults(): Promise<PolicyDefaults | undefined> {

@@ -2,6 +2,7 @@
  * A dump: a list that the kernel produces while it is read. Every list of a client is one.
  * @module
  */
+import type { DecodeMessage } from './event.ts';
 
 /** How a list ended. */
 export interface DumpEnd {
@@ -20,6 +21,12 @@ export interface DumpResult<T> {
    */
   readonly interrupted: boolean;
 }
+
+/** Clients whose lists are decoded otherwise, and how: those of tables. */
+export const listDecoders = new WeakMap<
+  object,
+  <Value>(decode: DecodeMessage<Value | undefined>) => DecodeMessage<Value | undefined>
+>();
 
 type Batches<T> = AsyncGenerator<T[], DumpEnd, undefined>;
 

@@ -27,9 +27,6 @@ export function sharingParts<Args extends unknown[], Value>(
   };
 }
 
-/** Clients whose lists share what recurs: those of tables. */
-export const sharingClients = new WeakSet<object>();
-
 const BITS = 8;
 const SLOTS = 2 ** BITS;
 /** 2^32 over the golden ratio. */

@@ -9,13 +9,12 @@ import {
   withoutAnswer,
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
-import { Dump } from '../netlink/dump.ts';
+import { Dump, listDecoders } from '../netlink/dump.ts';
 import type { DecodeMessage } from '../netlink/event.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
 import { checkProperties } from '../wire/check.ts';
 import type { Encodable } from '../wire/encodable.ts';
-import { sharingClients, sharingParts } from '../wire/recurring.ts';
 import { checkAlgorithm } from './algorithms.ts';
 import { type ApplyResult, leftOut, mayBeLeftOut, RECENT, RECENT_POLICY } from './apply-result.ts';
 import type { Body } from './bodies.ts';
@@ -432,8 +431,8 @@ export class XfrmClient implements AsyncDisposable {
   ): Dump<Value> {
     return new Dump(() => {
       const decode = replyOf(pick());
-      const shared = sharingClients.has(this) ? sharingParts(decode) : decode;
-      return this.#connection.dumpBatches(requestOf(ask()), shared, options);
+      const own = listDecoders.get(this)?.(decode) ?? decode;
+      return this.#connection.dumpBatches(requestOf(ask()), own, options);
     });
   }
 

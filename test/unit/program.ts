@@ -7,6 +7,8 @@ import type { ObjectName, ObjectTypes, TableChange } from '../../lib/monitor/cha
 import { LossDetector } from '../../lib/monitor/losses.ts';
 import type { ObjectModel } from '../../lib/monitor/object-model.ts';
 import { Reconciler, type ReconcilerEvent } from '../../lib/monitor/reconciler.ts';
+import { digestOf } from '../../lib/wire/digest.ts';
+import { NLMSG_HDRLEN } from '../../lib/wire/message.ts';
 import type { Random } from './random.ts';
 import type { SimulatedQueue } from './simulated-queue.ts';
 
@@ -31,6 +33,7 @@ export class Program<K extends ObjectTypes, Event extends ReconcilerEvent> {
   #wakeAt = 0;
   #dump: ReturnType<Kernel<K, Event>['dump']> | undefined;
   #asked = false;
+  readonly #digest = new Int32Array(2);
 
   constructor(
     random: Random,
@@ -87,8 +90,21 @@ export class Program<K extends ObjectTypes, Event extends ReconcilerEvent> {
       this.#dump = undefined;
       this.#asked = false;
       this.table.dumpEnded();
-    } else for (const [kind, object] of value) this.table.dumped(kind, object);
+    } else for (const [kind, object] of value) this.#take(kind, object);
     this.#check();
+  }
+
+  /** Takes a dumped object as a monitor does: by its message, if that is known. */
+  #take<N extends ObjectName<K>>(kind: N, object: K[N]): void {
+    const message = Buffer.alloc(NLMSG_HDRLEN + 2048);
+    const text = JSON.stringify(object, (_, value) =>
+      typeof value === 'bigint' ? `${value}` : value,
+    );
+    const length = NLMSG_HDRLEN + message.write(text, NLMSG_HDRLEN);
+    digestOf(new DataView(message.buffer, message.byteOffset, length), 0, length, this.#digest);
+    const known = this.table.recognized(kind, this.#digest);
+    if (known === undefined) this.table.dumped(kind, object, this.#digest);
+    else assert.deepEqual(known, object);
   }
 
   tick(): void {
