@@ -232,7 +232,8 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     return !sends.some((one) => meet(one.entry.value.selector, answers));
   });
   const obstacle = (direction: TrafficDirection): Obstacle => {
-    const by = caught[direction].find((one) => one !== undefined);
+    // Of several, always the same: the order of policies differs between dumps and events.
+    const [by] = caught[direction].filter((one) => one !== undefined).sort();
     const isUnanswered = direction === 'out' && unanswered;
     if (missing[direction].size === 0 && by === undefined && !isUnanswered) return CLEAR;
     return { missing: [...missing[direction]], caught: by, unanswered: isUnanswered };

@@ -208,7 +208,9 @@ export class Life {
   /** Sub-policies, of the same packets as another, come before all others. */
   #subPolicy({ dir, selector, mark, ifId, ...beside }: Policy, random: Random): void {
     if (this.#isForLink({ dir, selector, mark, ifId, ...beside } as Policy)) return;
-    const action = random.pick(['block', 'block', 'allow'] as const);
+    // Of several templates it would change the order (net/xfrm/xfrm_policy.c, xfrm_tmpl_sort).
+    const isBundle = (beside.templates ?? []).length > 1;
+    const action = isBundle ? 'block' : random.pick(['block', 'block', 'allow'] as const);
     const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
     const added = { dir, selector, action, priority: 9000, policyType: { type: 'sub' }, ...labels };
     this.#say(`a sub-policy ${dir} ${action}s its packets`);

@@ -110,8 +110,10 @@ function shapeOf(random: Random, can: ReadonlySet<Ability>): Shape {
 
 /** Of transport mode, which needs no source, sometimes without. */
 function withoutSources(shape: Shape, random: Random): Shape {
-  const { mode, protos, encap } = shape;
+  const { mode, protos, encap, reqids } = shape;
   if (mode !== 'transport' || protos.length > 1 || encap || !random.chance(1, 3)) return shape;
+  // Without sources, nothing but the reqid says whose they are.
+  if (reqids === 'split') return shape;
   const [source, from] = random.pick([
     ['any', 'exact'],
     ['exact', 'any'],
