@@ -69,6 +69,8 @@ export class Session {
   #ahead = 0;
   /** The number of the last event that the list of tunnels already contains. */
   #known = 0;
+  /** The daemon whose tunnels are shown. That of `model.host` may be the next one, before the stream is open again. */
+  #daemon: Host | undefined;
   #fetching = false;
   /** Whether something was to be fetched that a request under way may lack. */
   #again = false;
@@ -197,12 +199,12 @@ export class Session {
 
   async #opened(resumed: boolean, signal: AbortSignal): Promise<void> {
     const host = await this.#fetchHost(signal);
-    const before = this.model.host;
-    const restarted = before !== undefined && before.startedAt !== host.startedAt;
-    // The page belongs to the daemon that served it.
-    if (restarted && before.version !== host.version) location.reload();
     this.model.host = host;
-    if (!resumed || restarted) await this.#fetchTunnels(signal);
+    const before = this.#daemon;
+    // The page belongs to the daemon that served it.
+    if (before !== undefined && before.version !== host.version) location.reload();
+    if (!resumed || before?.startedAt !== host.startedAt) await this.#fetchTunnels(signal);
+    this.#daemon = host;
     this.#refresh();
   }
 

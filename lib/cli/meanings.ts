@@ -16,7 +16,7 @@ const WORDS: Readonly<Record<string, string>> = {
   record: 'capture tcpdump save',
   replay: 'decode read play pcap dump open file',
   timeline: 'history story',
-  why: 'trace explain route lookup packet flow',
+  why: 'trace explain lookup packet flow',
   doctor: 'diagnose diagnosis debug troubleshoot verify support capabilities info',
   probe: 'features',
   lab: 'vm qemu run exec shell',
@@ -27,6 +27,9 @@ const WORDS: Readonly<Record<string, string>> = {
 /** What changes the kernel's tables in `ip xfrm` and elsewhere. */
 const CHANGES = 'add update replace set delete del remove flush allocspi rekey initiate terminate';
 
+/** What `ip` shows of other things. */
+const OTHERS = 'route routes link links addr address addresses neigh neighbour rule rules';
+
 const has = (words: string, word: string) => words.split(' ').includes(word);
 
 /** Says what was meant, as far as there is such a command; undefined if nothing is known. */
@@ -34,6 +37,9 @@ export function meaningOf(word: string, commands: readonly string[]): string | u
   const said = word.toLowerCase();
   if (has(CHANGES, said)) {
     return '(netlink-xfrm only shows; `ip xfrm` changes SAs and policies, an IKE daemon tunnels)';
+  }
+  if (has(OTHERS, said)) {
+    return `(netlink-xfrm shows IPsec only, \`ip ${said}\` the rest; \`netlink-xfrm why\` says where a packet goes)`;
   }
   const found = Object.keys(WORDS).filter(
     (command) => commands.includes(command.split(' ')[0] ?? '') && has(WORDS[command] ?? '', said),

@@ -43,7 +43,7 @@ export function recordCommand(): AnyCommand {
     )
     .option(
       '--ring <size>',
-      'keep the newest events only: a directory of files with at most this size, such as 64MiB',
+      'keep the newest events only: a directory of files with at most this size, such as 64MiB; at least 128KiB',
       size,
     )
     .option('--for <duration>', 'end after this time; otherwise with Ctrl-C', duration)
@@ -77,8 +77,12 @@ async function record(options: Options, command: AnyCommand): Promise<number> {
   const { ring, netns, allNetns, snapshots, withKeys = false, acquires = false, buffer } = options;
   if (snapshots === 0) throw new InvalidArgumentError('--snapshots must be more than 0');
   const path = options.output ?? defaultPath(ring !== undefined);
-  if (ring === undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+  const existing = statSync(path, { throwIfNoEntry: false });
+  if (ring === undefined && existing?.isDirectory()) {
     command.error(`error: '${path}' is a directory: it needs '--ring'`);
+  }
+  if (ring !== undefined && existing?.isDirectory() === false) {
+    command.error(`error: '${path}' is not a directory, as '--ring' needs: choose another path`);
   }
   const ended = endedBySignal();
   let unwritten = 0;

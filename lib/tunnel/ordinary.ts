@@ -15,7 +15,7 @@ import {
   waysOf,
 } from './policy-match.ts';
 import { byAge, type GroupPart, type SaGroup, UNLABELLED } from './sa-group.ts';
-import type { Policy, Sa } from './tunnel-contents.ts';
+import { NO_SHARED, type Policy, type Sa } from './tunnel-contents.ts';
 
 /** A host's policies and addresses. */
 type Host = Pick<HostPolicies, 'index' | 'defaults' | 'isLocal'>;
@@ -54,7 +54,7 @@ export function ordinaryPart(
       {
         contents: {
           sas,
-          shared: NONE,
+          shared: NO_SHARED,
           larval: NONE,
           policies: all,
           demands: NONE,
@@ -110,6 +110,8 @@ function sasOf(group: SaGroup, its: Policies, local: string) {
     const others = sas[direction];
     sas[direction] = others.length === 0 ? [sa] : others.concat([sa]).sort(byAge);
   }
+  const [first, ...others] = [...sas.out, ...sas.in].map(({ entry }) => entry.value.encap?.type);
+  if (others.some((type) => type !== first)) return undefined;
   return sas.out.length > 0 && sas.in.length > 0 ? sas : undefined;
 }
 

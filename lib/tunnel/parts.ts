@@ -1,10 +1,10 @@
 /** The parts of a tunnel with several reqids. @module */
 
-import { has, NONE } from './few.ts';
+import { has } from './few.ts';
 import type { SaGroup } from './sa-group.ts';
 import { NO_TRAFFIC, withTraffic } from './sa-limits.ts';
 import type { TunnelPart } from './tunnel.ts';
-import { both, protocolOf, type TunnelContents } from './tunnel-contents.ts';
+import { both, NO_SHARED, protocolOf, type TunnelContents } from './tunnel-contents.ts';
 
 /** @returns undefined if there is only one */
 export function partsOf(
@@ -17,7 +17,7 @@ export function partsOf(
     const larval = contents.larval.filter((sa) => sa.group === group);
     const policies = contents.policies.filter((policy) => has(group.policies, policy));
     const demands = contents.demands.filter(({ reqid }) => reqid === group.reqid);
-    const protocol = protocolOf({ sas, larval, demands, shared: NONE });
+    const protocol = protocolOf({ sas, larval, demands, shared: NO_SHARED });
     const values = both((direction) => sas[direction].map(({ entry }) => entry.value));
     return {
       reqid: group.reqid,

@@ -12,10 +12,18 @@ import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import { MultiMap, NONE } from './few.ts';
 import type { Policy } from './tunnel-contents.ts';
 
-/** At equal priority the kernel prefers the older policy; indexes increase (xfrm_policy.c, xfrm_gen_index). */
+/**
+ * Sub-policies come first (net/xfrm/xfrm_policy.c, xfrm_policy_lookup). At equal priority the kernel
+ * prefers the older policy; indexes increase (xfrm_gen_index).
+ */
 export const precedence = (a: Precedence, b: Precedence): number =>
-  a.priority - b.priority || a.index - b.index;
-type Precedence = Pick<XfrmPolicy, 'priority' | 'index'>;
+  Number(isSub(b)) - Number(isSub(a)) || a.priority - b.priority || a.index - b.index;
+type Precedence = Pick<XfrmPolicy, 'priority' | 'index' | 'policyType'>;
+const isSub = ({ policyType }: Precedence): boolean => policyType?.type === 'sub';
+
+/** Whether packets that match a policy meet main policies as if it was not there. */
+const isPassing = (policy: XfrmPolicy): boolean =>
+  isSub(policy) && policy.action === 'allow' && !policy.templates?.length;
 
 /** Properties of a packet other than its addresses, as far as known. */
 export interface Label {
@@ -58,7 +66,7 @@ export class PolicyIndex {
 
   add(policy: Policy): void {
     const { value } = policy.entry;
-    if (!isDir(value.dir)) return;
+    if (!isDir(value.dir) || isPassing(value)) return;
     const shape = this.#shapeFor(value, this.#shapes[value.dir]);
     shape.count++;
     if (value.ifId) shape.ids++;
@@ -85,7 +93,7 @@ export class PolicyIndex {
 
   delete(policy: Policy): void {
     const { value } = policy.entry;
-    if (!isDir(value.dir)) return;
+    if (!isDir(value.dir) || isPassing(value)) return;
     const shapes = this.#shapes[value.dir];
     const shape = shapes.get(shapeText(value));
     if (shape === undefined) return;

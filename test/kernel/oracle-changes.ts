@@ -156,6 +156,81 @@ export class Life {
     for (let i = random.pick([1, 1, 1, 2]); i > 0; i--) this.#fault();
   }
 
+  /** Of kinds that were added later. */
+  goWrong(random: Random): void {
+    const { sas, policies } = this.#hosts.left;
+    const tunnels = policies.filter(({ templates = [] }) => templates.length > 0);
+    switch (random.below(10)) {
+      case 0:
+      case 1:
+        if (tunnels.length > 0) this.#subPolicy(random.pick(tunnels), random);
+        break;
+      case 2:
+      case 3: {
+        const inUdp = sas.filter((one) => one.encap && isIn(one));
+        if (inUdp.length === 0) break;
+        const { encap: _, ...plain } = random.pick(inUdp);
+        this.#replaceSa(plain as Sa, 'no encapsulation');
+        break;
+      }
+      case 4: {
+        const sending = sas.filter((one) => !isIn(one) && one.proto !== 'comp');
+        if (sending.length === 0) break;
+        const sa = random.pick(sending);
+        // It may be for a CPU that sends nothing.
+        if (this.#hasSiblings(sa)) break;
+        const oseq = 0xffff_ffff;
+        const { replayEsn } = sa;
+        const used = replayEsn
+          ? { replayEsn: { ...replayEsn, oseq, oseqHi: oseq } }
+          : { replay: { oseq, seq: 0, bitmap: 0 } };
+        this.#replaceSa({ ...sa, ...used } as Sa, 'used all its sequence numbers');
+        break;
+      }
+      case 5:
+        this.#acceptAll(tunnels);
+        break;
+      default:
+    }
+  }
+
+  /** Another in place of the one with its SPI. */
+  #replaceSa(sa: Sa, text: string): void {
+    const isIts = ({ spi, proto, daddr }: Sa) =>
+      spi === sa.spi && proto === sa.proto && daddr === sa.daddr;
+    const before = this.#hosts.left.sas.find(isIts) as Sa;
+    this.#say(`${shown(sa)} has ${text}`);
+    this.#deleteSa('left', before);
+    this.#addSa('left', sa);
+    if (isIn(sa)) this.#maybeUsed(sa);
+  }
+
+  /** Sub-policies, of the same packets as another, come before all others. */
+  #subPolicy({ dir, selector, mark, ifId, ...beside }: Policy, random: Random): void {
+    if (this.#isForLink({ dir, selector, mark, ifId, ...beside } as Policy)) return;
+    // Of several templates it would change the order (net/xfrm/xfrm_policy.c, xfrm_tmpl_sort).
+    const isBundle = (beside.templates ?? []).length > 1;
+    const action = isBundle ? 'block' : random.pick(['block', 'block', 'allow'] as const);
+    const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
+    const added = { dir, selector, action, priority: 9000, policyType: { type: 'sub' }, ...labels };
+    this.#say(`a sub-policy ${dir} ${action}s its packets`);
+    this.operations.push({ do: 'addPolicy', side: 'left', policy: added as Policy });
+  }
+
+  /** What arrives in transport mode needs no policy. */
+  #acceptAll(tunnels: readonly Policy[]): void {
+    const isTransport = ({ templates = [] }: Policy) =>
+      templates.every(({ mode }) => mode === 'transport');
+    const reqidsOf = (some: readonly Policy[]) =>
+      new Set(some.flatMap(({ templates = [] }) => templates.map(({ reqid }) => reqid)));
+    const sent = reqidsOf(tunnels.filter(({ dir }) => dir === 'out'));
+    // Of reqids for each direction, the policy is what they have in common.
+    if (!tunnels.every(isTransport)) return;
+    if (this.#hosts.left.sas.some((one) => isIn(one) && !sent.has(one.reqid ?? 0))) return;
+    this.#say('no policies in');
+    for (const policy of tunnels) if (policy.dir === 'in') this.#deletePolicy('left', policy);
+  }
+
   #cableAddress(): string {
     return this.#moved ? ADDRESSES.outer.inet6.left : this.#random.pick(BEGINNING);
   }

@@ -347,7 +347,7 @@ export class OracleHosts {
     const heard = new Set<string>();
     const senders = [...new Set(packets.map(({ from }) => from))];
     // Two fences at least: what comes out of an SA is queued once more.
-    for (let round = 0; round < 12 && (round < 2 || heard.size < expected); round++) {
+    for (let round = 0; round < 50 && (round < 2 || heard.size < expected); round++) {
       if (round > 1) await sleep(5);
       for (const from of senders) {
         const there = this.#ends[FAR[from]];

@@ -27,6 +27,8 @@ interface Shape {
   /** Of the template of the outbound one: the kernel may choose the source. */
   readonly outbound: 'exact' | 'any source';
   readonly source: 'exact' | 'any';
+  /** Of the outbound SA of the left host. */
+  readonly from: 'exact' | 'any';
   readonly mark: 'none' | 'of what comes out';
   /** What leads packets to it: their addresses, or a link. */
   readonly by: 'policy' | 'vti' | 'xfrm';
@@ -89,6 +91,7 @@ function shapeOf(random: Random, can: ReadonlySet<Ability>): Shape {
     inbound,
     outbound: mode === 'tunnel' && random.chance(1, 8) ? 'any source' : 'exact',
     source,
+    from: 'exact',
     mark:
       plain && by === undefined
         ? random.pick(['none', 'none', 'of what comes out'] as const)
@@ -103,6 +106,20 @@ function shapeOf(random: Random, can: ReadonlySet<Ability>): Shape {
     directions: directions || cpus,
     cpus,
   };
+}
+
+/** Of transport mode, which needs no source, sometimes without. */
+function withoutSources(shape: Shape, random: Random): Shape {
+  const { mode, protos, encap, reqids } = shape;
+  if (mode !== 'transport' || protos.length > 1 || encap || !random.chance(1, 3)) return shape;
+  // Without sources, nothing but the reqid says whose they are.
+  if (reqids === 'split') return shape;
+  const [source, from] = random.pick([
+    ['any', 'exact'],
+    ['exact', 'any'],
+    ['any', 'any'],
+  ] as const);
+  return { ...shape, source, from };
 }
 
 const bits = (family: Family) => (family === 'inet' ? 32 : 128);
@@ -132,8 +149,14 @@ export interface Made {
   readonly undo: Readonly<Record<Side, readonly string[]>>;
 }
 
-export function connect(random: Random, index: number, can: ReadonlySet<Ability>): Made {
-  const shape = shapeOf(random, can);
+export function connect(
+  random: Random,
+  index: number,
+  can: ReadonlySet<Ability>,
+  more?: Random,
+): Made {
+  const first = shapeOf(random, can);
+  const shape = more ? withoutSources(first, more) : first;
   const hosts = { left: { sas: [], policies: [] }, right: { sas: [], policies: [] } } as Record<
     Side,
     HostHas
@@ -149,11 +172,15 @@ export function connect(random: Random, index: number, can: ReadonlySet<Ability>
       hosts[side].policies.push(...made[side].policies);
     }
     const probes = probesOf(shape, index, child);
-    const first = connections[0];
+    const earlier = connections[0];
     // Inbound SAs of any reqid serve all children where none has one in both directions: they are one tunnel.
     const isOne = !apart || (shape.reqids === 'split' && shape.inbound === 'any reqid');
-    if (child > 0 && isOne && first)
-      connections[0] = { ...first, end: 100 * (index + 2), probes: [...first.probes, ...probes] };
+    if (child > 0 && isOne && earlier)
+      connections[0] = {
+        ...earlier,
+        end: 100 * (index + 2),
+        probes: [...earlier.probes, ...probes],
+      };
     else connections.push({ remote: endsOf(shape, index).right, base, end: base + 50, probes });
   }
   const moves = movesOf(shape, index);
@@ -182,6 +209,7 @@ function wordsOf(shape: Shape): string[] {
     [shape.inbound !== 'exact', `inbound template ${shape.inbound}`],
     [shape.outbound !== 'exact', `outbound template ${shape.outbound}`],
     [shape.source !== 'exact', 'inbound SA of any source'],
+    [shape.from !== 'exact', 'outbound SA of any source'],
     [shape.mark !== 'none', `mark ${shape.mark}`],
     [shape.by !== 'policy', shape.by],
     [shape.encap, 'encap'],
@@ -224,6 +252,8 @@ const ifIdOf = (index: number) => 0x100 + index;
 /** What a host has of a child. */
 function childOf(shape: Shape, index: number, child: number, base: number) {
   const { outer, inner, mode, protos, reqids, inbound, outbound, source, mark, by } = shape;
+  const isOpen = (me: Side, incoming: boolean) =>
+    incoming ? source === 'any' : shape.from === 'any' && me === 'left';
   const outerEnds = endsOf(shape, index);
   const [probe] = probesOf(shape, index, child);
   const ends = (probe as Probe).ends;
@@ -265,7 +295,7 @@ function childOf(shape: Shape, index: number, child: number, base: number) {
         const windows = shape.esn && proto !== 'comp';
         const [size, bitmap] = shape.directions && !incoming ? [0, []] : [64, [0, 0]];
         const sa = {
-          saddr: incoming && source === 'any' ? anyOf(outer) : outerEnds[from],
+          saddr: isOpen(me, incoming) ? anyOf(outer) : outerEnds[from],
           daddr: outerEnds[far(from)],
           family: outer,
           proto,

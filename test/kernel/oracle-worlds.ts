@@ -69,13 +69,16 @@ export interface World {
   readonly hidden: boolean;
 }
 
-/** @param can what the kernel can do */
-export function worldOf(random: Random, can: ReadonlySet<Ability>): World {
+/**
+ * @param can what the kernel can do
+ * @param more for kinds that were added later: without it, a seed makes the same as before them
+ */
+export function worldOf(random: Random, can: ReadonlySet<Ability>, more?: Random): World {
   const life = new Life(random);
   const connections: Connection[] = [];
   const words: string[] = [];
   const count = random.pick([1, 1, 2, 3]);
-  const all = Array.from({ length: count }, (_, i) => connect(random, i, can));
+  const all = Array.from({ length: count }, (_, i) => connect(random, i, can, more));
   life.prepare(all);
   for (const [i, made] of all.entries()) {
     connections.push(...made.connections);
@@ -83,6 +86,7 @@ export function worldOf(random: Random, can: ReadonlySet<Ability>): World {
     words.push(`[${i}] ${made.words.join(', ')}`);
   }
   life.goOn();
+  if (more) life.goWrong(more);
   return {
     words: [...words, ...life.words.map((text) => `then ${text}`)].join('; '),
     connections: connections.map((one) => ({ ...one, remote: life.whereIs(one.remote) })),

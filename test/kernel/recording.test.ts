@@ -351,6 +351,7 @@ test('wrong uses are errors that say what to do', () => {
   writeFileSync(other, 'text of someone else');
   assert.match(run('tunnels', '--at', '-5m').stderr, /'--at' needs '--recording'/);
   assert.match(run('record', '-o', folder).stderr, /is a directory: it needs '--ring'/);
+  assert.match(run('record', '--ring', '1MiB', '-o', other).stderr, /other' is not a directory/);
   assert.match(run('state', '--recording', join(folder, 'none')).stderr, /ENOENT/);
   assert.match(run('state', '--recording', other).stderr, /is not a recording/);
   assert.match(run('record', '-o', other).stderr, /exists and is not a recording/);

@@ -57,7 +57,11 @@ after(async () => {
 });
 
 async function clear(): Promise<void> {
-  const all = Object.values(clients).flatMap((one) => [one.flushStates(), one.flushPolicies()]);
+  const all = Object.values(clients).flatMap((one) => [
+    one.flushStates(),
+    one.flushPolicies(),
+    one.flushPolicies('sub'),
+  ]);
   await Promise.all(all);
 }
 
@@ -189,7 +193,9 @@ async function judgeWorld(
   watching: TunnelMonitor,
   counting: TunnelMonitor,
 ): Promise<string[]> {
-  const world = worldOf(new Random(seed), abilities);
+  // Those that are pinned are as they were before other kinds were added.
+  const more = PINNED.includes(seed) ? undefined : new Random(seed + 2 ** 31);
+  const world = worldOf(new Random(seed), abilities, more);
   const wrong: string[] = [];
   try {
     await performAll(world);

@@ -121,16 +121,20 @@ test(
 );
 
 test('a policy that reaches its limits is announced twice', patience, async () => {
-  const seen: boolean[] = [];
-  await caused(
-    () => client.addPolicy(policy({ lifetime: { softAddSeconds: 1, hardAddSeconds: 2 } })),
-    (event): event is SubscriptionEvent => {
-      if (event.kind !== 'POLEXPIRE') return false;
-      assert.equal(event.policy.selector.daddr, RIGHT);
-      seen.push(event.hard === true);
-      return event.hard === true;
-    },
-  );
+  let seen: boolean[] = [];
+  // A kernel that comes to the timer only after both limits tells of the hard one alone.
+  for (let hardAddSeconds = 2; seen.length !== 2; hardAddSeconds *= 4) {
+    seen = [];
+    await caused(
+      () => client.addPolicy(policy({ lifetime: { softAddSeconds: 1, hardAddSeconds } })),
+      (event): event is SubscriptionEvent => {
+        if (event.kind !== 'POLEXPIRE') return false;
+        assert.equal(event.policy.selector.daddr, RIGHT);
+        seen.push(event.hard === true);
+        return event.hard === true;
+      },
+    );
+  }
   assert.deepEqual(seen, [false, true]);
   await clean();
 });

@@ -53,6 +53,8 @@ test('words of other tools are understood', () => {
     );
   }
   assert.match(runCommand(['flush']).stderr, /only shows; `ip xfrm` changes SAs and policies/);
+  assert.match(runCommand(['route', 'lnk']).stderr, /shows IPsec only, `ip route` the rest/);
+  assert.match(runCommand(['tunnels', '--jsno']).stderr, /\(Did you mean --json\?\)/);
   assert.match(runCommand(['xyzzy']).stderr, /^error: unknown command 'xyzzy'\n\(see --help\)\n$/);
 });
 

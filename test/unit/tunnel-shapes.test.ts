@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { XfrmPolicy } from '../../lib/index.ts';
 import { contains, meet, mirrored } from '../../lib/xfrm/matching.ts';
+import { StateFlags } from '../../lib/xfrm/names.ts';
 import { HERE, THERE, World } from './tunnel-world.ts';
 
 const ANY = '0.0.0.0';
@@ -792,5 +793,100 @@ test('a policy of another tunnel, or one that blocks, that takes all packets of 
     });
     world.look().pass(1000);
     assert.deepEqual(stateNow(), [`one-way: ${reason}`]);
+  }
+});
+
+test('in transport mode SAs need no source, and what arrives no policy', () => {
+  const shapes: [object, object, ('out' | 'in')[], string][] = [
+    [{ saddr: ANY }, {}, ['out', 'in'], 'up'],
+    [{}, { saddr: ANY }, ['out', 'in'], 'up'],
+    [{ saddr: ANY }, { saddr: ANY }, ['out', 'in'], 'up'],
+    [{}, { saddr: ANY }, ['out'], 'up'],
+    [{ saddr: ANY }, { saddr: ANY }, ['out'], 'up'],
+    [{ saddr: ANY, reqid: 9 }, {}, ['out', 'in'], 'one-way'],
+    [{}, { saddr: ANY, reqid: 9 }, ['out'], 'one-way'],
+    [{ saddr: ANY, mode: 'tunnel' }, {}, ['out', 'in'], 'one-way'],
+    [{ saddr: ANY }, { saddr: ANY, proto: 'ah' }, ['out'], 'one-way'],
+  ];
+  for (const [out, back, dirs, state] of shapes) {
+    const world = new World();
+    for (const dir of dirs) world.addPolicy(dir, { mode: 'transport' });
+    world.addSa(0x1001, { mode: 'transport', ...out });
+    world.addSa(0x9001, { saddr: THERE, daddr: HERE, mode: 'transport', ...back });
+    world.open();
+    const { tunnels } = world;
+    const [tunnel] = tunnels.byReqid(1);
+    assert.equal(tunnel?.state, state, JSON.stringify([out, back, dirs]));
+    if (state !== 'up') continue;
+    // Each of both is listed with it, and the tunnel depends on both.
+    assert.deepEqual([tunnel.sas.out.length, tunnel.sas.in.length], [1, 1]);
+    world.removeSa(0x1001);
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'one-way');
+  }
+});
+
+test('sub-policies that block come before all others, and those that allow change nothing', () => {
+  for (const dir of ['out', 'in'] as const) {
+    for (const [action, state] of [
+      ['block', 'one-way'],
+      ['allow', 'up'],
+    ] as const) {
+      const world = new World();
+      world.addPolicies();
+      world.addPair(0x1001);
+      const more = { action, templates: undefined, priority: 9000, policyType: { type: 'sub' } };
+      change(world, world.addPolicy(dir), more);
+      world.open();
+      assert.equal(world.only.state, state, `${dir} ${action}`);
+    }
+  }
+});
+
+test('what is sent in UDP is answered in UDP', () => {
+  const encap = { type: 'espinudp', sport: 4500, dport: 4500, oa: ANY };
+  for (const mode of ['tunnel', 'transport'] as const) {
+    for (const [out, back, state] of [
+      [encap, encap, 'up'],
+      [encap, undefined, 'one-way'],
+      // Who sends without it may get answers with it.
+      [undefined, encap, 'up'],
+    ] as const) {
+      const world = new World();
+      world.addPolicies({ mode });
+      world.addSa(0x1001, { mode, more: { encap: out } });
+      world.addSa(0x9001, { saddr: THERE, daddr: HERE, mode, more: { encap: back } });
+      world.open();
+      assert.equal(world.only.state, state, `${mode} ${out?.type} ${back?.type}`);
+    }
+  }
+});
+
+test('an SA that has used all its sequence numbers sends no more', () => {
+  const oseq = 0xffff_ffff;
+  const esn = (oseqHi: number) => ({
+    flags: StateFlags.of(StateFlags.bits.esn ?? 0),
+    replayEsn: { oseq, oseqHi, seq: 0, seqHi: 0, replayWindow: 32, bitmap: [0] },
+  });
+  const replay = { oseq, seq: 0, bitmap: 0 };
+  for (const [more, state] of [
+    [{ replay }, 'one-way'],
+    [{ replay: { ...replay, oseq: oseq - 1 } }, 'up'],
+    [{ replay, extraFlags: { mask: 2, names: ['oseq-may-wrap'] } }, 'up'],
+    [esn(7), 'up'],
+    [esn(oseq), 'one-way'],
+  ] as const) {
+    const world = new World();
+    world.addPolicies();
+    world.addSa(0x1001, { more });
+    world.addSa(0x9001, { saddr: THERE, daddr: HERE });
+    world.open();
+    assert.equal(world.only.state, state, JSON.stringify(more));
+    if (state === 'up') continue;
+    assert.equal(world.only.reason, 'outbound SA 0x00001001 has used all its sequence numbers');
+    // Its successor sends.
+    world.pass(2000).addSa(0x1002);
+    world.look().pass(1000);
+    assert.notEqual(world.only.state, 'one-way');
   }
 });

@@ -24,6 +24,7 @@ const sa = (spi: number, more: Partial<ObservedSa> = {}): ObservedSa => ({
   addedAt: 0,
   softAt: undefined,
   hardAt: undefined,
+  exhausted: false,
   ...more,
 });
 
@@ -218,6 +219,7 @@ const anySa = fc.record({
   addedAt: moment,
   softAt: optional(moment.map((time) => WALL + time)),
   hardAt: optional(moment.map((time) => WALL + time)),
+  exhausted: fc.boolean(),
 });
 const each = <T>(of: fc.Arbitrary<T>) => fc.record({ out: of, in: of });
 const anySighting: fc.Arbitrary<Observation> = fc.record({
