@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { EventTime } from '../netlink/event.ts';
 import type { NetnsReference } from '../socket/index.ts';
-import type { TunnelChange, TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
+import type { TunnelSnapshot } from '../tunnel/tunnel-changes.ts';
 import { TUNNEL_FILTER_HELP, type TunnelFilter } from '../tunnel/tunnel-filter.ts';
 import { TunnelMonitor, type TunnelMonitorOptions } from '../tunnel/tunnel-monitor.ts';
 import { printable } from '../wire/text.ts';
@@ -230,22 +230,27 @@ async function lookBack(
   const { LookBack, LookBackTunnels } = await import('./tunnels/look-back-tunnels.ts');
   const tunnels = new LookBackTunnels(new LookBack(path, options), judged);
   const isSpan = options.from !== undefined || options.to !== undefined;
-  let worst = { result: resultOf(tunnels.snapshot, filter, severities), time: tunnels.time };
+  let worst = { result: resultOf(tunnels.snapshot, filter, severities), since: tunnels.time };
+  let until: EventTime | undefined;
   for (const changes of tunnels.moments()) {
+    const since = changes.at(-1)?.time ?? tunnels.time;
+    until ??= since;
     const result = resultOf(tunnels.snapshot, filter, severities);
     if (!isWorse(result, worst.result)) continue;
-    worst = { result, time: timeOf(changes, tunnels.time) };
+    worst = { result, since };
+    until = undefined;
   }
-  return { ...worst, isSpan };
+  return { result: worst.result, time: within(worst.since, until ?? tunnels.time), isSpan };
 }
 
 /**
- * The time of the last of some changes, in whole milliseconds, so that `--at` with it says the same.
- * Within a millisecond the wall clock of a recording does not tell what is due.
+ * A time soon after the first of two, and before the second if that is possible, in whole milliseconds: `--at` with it
+ * says the same. By how much the wall clock is ahead of the other is not the same at each record, so that what is due
+ * by time alone may come a little later on it.
  */
-function timeOf(changes: readonly TunnelChange[], now: EventTime): EventTime {
-  const { wall, monotonic } = changes.at(-1)?.time ?? now;
-  return { wall: Math.min(Math.ceil(wall) + 1, Math.ceil(now.wall)), monotonic };
+function within(since: EventTime, until: EventTime): EventTime {
+  const soon = Math.min((since.wall + until.wall) / 2, since.wall + 100);
+  return { wall: Math.max(Math.ceil(soon), Math.ceil(since.wall)), monotonic: since.monotonic };
 }
 
 /** Whether a result is worse: by its status, then by how many problems of that severity there are. */
