@@ -35,6 +35,8 @@ export interface Listener {
    * @param signal the stream has ended: what is fetched for it is no longer wanted
    */
   opened(resumed: boolean, signal: AbortSignal): Promise<void>;
+  /** Whether a change of what is watched makes it necessary to fetch everything, as events that are missing do. */
+  outdates(change: unknown, id: number): boolean;
   /** @param id its number; events are numbered in order */
   event(name: string, data: unknown, id: number): void;
   link(link: Link): void;
@@ -136,7 +138,7 @@ export class Connection {
       const hearAll = async () => {
         isBusy = true;
         for (let message = waiting.shift(); message; message = waiting.shift()) {
-          if (message.event === 'gap') await this.#listener.opened(false, abort.signal);
+          if (this.#outdates(message)) await this.#listener.opened(false, abort.signal);
           abort.signal.throwIfAborted();
           this.#hear(message);
         }
@@ -173,6 +175,11 @@ export class Connection {
       if (done) throw new Error('the stream ended');
       feed(decoder.decode(value, { stream: true }));
     }
+  }
+
+  #outdates({ id, event, data }: EventSourceMessage): boolean {
+    if (event !== 'state') return event === 'gap';
+    return this.#listener.outdates(JSON.parse(data), Number(id));
   }
 
   #hear({ id, event = 'message', data }: EventSourceMessage): void {

@@ -81,6 +81,9 @@ export class Session {
     this.#changed = changed;
     this.#connection = new Connection({
       opened: (resumed, signal) => this.#opened(resumed, signal),
+      outdates: (change, id) =>
+        // What is found when a namespace is first read is not told as changes.
+        id > this.#known && (change as WatchChange).state === 'synced',
       event: (name, data, id) => this.#event(name, data, id),
       link: (link) => this.#link(link),
     });
