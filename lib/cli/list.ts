@@ -234,11 +234,12 @@ async function lookBack(
   const time = { wall: look.span.from, monotonic: Number.NaN };
   const write = printer(kind, format, out, options, time);
   let listed = 0;
-  const entries: Iterable<ListedObject> =
+  const entries: ListedObject[] =
     kind.about === 'state'
       ? Array.from(states, ({ value: state }) => ({ kind: 'state', state }))
       : Array.from(policies, ({ value: policy }) => ({ kind: 'policy', policy }));
-  for (const one of entries) {
+  // The newest first, as the kernel lists them, which moves a policy that is updated to the front.
+  for (const one of entries.reverse()) {
     if (!filter.matches(one)) continue;
     listed++;
     write.item(one, undefined);

@@ -69,7 +69,11 @@ interface Said {
 /** Asks the command, when the recorder has read everything before. */
 async function ask(): Promise<Said> {
   await allRead();
-  const of = (...args: string[]) => run(...args, '--json').stdout;
+  const of = (...args: string[]) => {
+    const { status, stderr, stdout } = run(...args, '--json');
+    assert.equal(status, 0, stderr);
+    return stdout;
+  };
   const said = { state: of('state'), policy: of('policy'), tunnels: of('tunnels') };
   const check = run('check', '--none', 'ok').stdout.replace(/\d+[sm].*/, '');
   return { at: new Date().toISOString(), of: { ...said, check } };
@@ -129,8 +133,9 @@ test('what a recording says of each moment equals what the command said then', a
         .map((line) => JSON.parse(line).tunnel.state);
       return `${[...monitor.tunnels].map(({ state }) => state)}` === `${states}`;
     };
-    while (!isSettled(await ask()));
-    said.push(await ask());
+    let answer = await ask();
+    while (!isSettled(answer)) answer = await ask();
+    said.push(answer);
   }
   if (withoutEsp) await told;
   const { err, status } = await recorder.end();
