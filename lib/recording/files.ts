@@ -6,10 +6,10 @@
 import { constants } from 'node:fs';
 import {
   type FileHandle,
+  link,
   mkdir,
   open,
   readdir,
-  rename,
   rm,
   stat,
   statfs,
@@ -87,21 +87,27 @@ export class RecordingFile implements BlockStore {
     }
   }
 
-  /** Creates a file that does not exist, with its first block, under a temporary name until then. */
+  /**
+   * Creates a file that does not exist, with its first block, under a temporary name until then.
+   *
+   * @throws EEXIST, as the file system says it, if it exists
+   */
   static async create(path: string, block: Uint8Array): Promise<RecordingFile> {
-    const temporary = `${path}.new`;
+    const temporary = `${path}.${process.pid}.new`;
     await rm(temporary, { force: true });
     const file = await open(temporary, 'ax', MODE);
     try {
       const created = new RecordingFile(file, 0);
       await created.write(block);
       await file.datasync();
-      await rename(temporary, path);
+      // Unlike a rename, it replaces nothing.
+      await link(temporary, path);
       return created;
     } catch (error) {
       await file.close();
-      await rm(temporary, { force: true });
       throw error;
+    } finally {
+      await rm(temporary, { force: true });
     }
   }
 
@@ -139,6 +145,16 @@ export async function ringFiles(directory: string): Promise<string[]> {
 }
 
 const NAME = /^\d{10}\.nxr$/;
+/** A file that was being created by a process. */
+const UNFINISHED = /^\d{10}\.nxr\.(\d+)\.new$/;
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
 
 /** A directory of files, of which the oldest is deleted when all together are too large. */
 export class RecordingRing implements BlockStore {
@@ -173,6 +189,10 @@ export class RecordingRing implements BlockStore {
    */
   static async open(directory: string, most: number): Promise<RecordingRing> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(directory)) {
+      const [, pid] = UNFINISHED.exec(name) ?? [];
+      if (pid && !isRunning(Number(pid))) await rm(join(directory, name), { force: true });
+    }
     const files = new Map<string, number>();
     for (const name of await ringFiles(directory)) {
       files.set(name, (await stat(join(directory, name))).size);
@@ -213,7 +233,14 @@ export class RecordingRing implements BlockStore {
     const all = () => [...this.#complete.values()].reduce((sum, size) => sum + size, 0);
     while (all() + Math.max(most, block.length) > this.#most && (await this.#dropOldest()));
     const next = `${`${this.#next}`.padStart(10, '0')}${EXTENSION}`;
-    const created = await RecordingFile.create(join(this.#directory, next), block);
+    const created = await RecordingFile.create(join(this.#directory, next), block).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+        throw new RecordingError(
+          `another recorder writes to ${this.#directory}: give each a directory of its own`,
+        );
+      },
+    );
     this.#next++;
     this.#current = { name: next, file: created };
     this.rotated();
