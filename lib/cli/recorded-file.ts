@@ -11,8 +11,8 @@ import { MAGIC } from '../recording/format.ts';
 import { isRecording, RecordReader } from '../recording/read-blocks.ts';
 import { type Recorded, RecordingError } from '../recording/recorded.ts';
 import { isRecordingFile, Recording, type Span } from '../recording/recording.ts';
-import type { RecordingRecord } from '../recording/records.ts';
-import { partOf } from './look-back.ts';
+import { isAfter, momentOf, type RecordingRecord } from '../recording/records.ts';
+import { type Part, partOf, partOfRecording } from './look-back.ts';
 import type { SpanOptions } from './look-back-options.ts';
 
 export const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -53,7 +53,10 @@ export async function readRecordedFile(
     const isOnDisk = about?.isDirectory() || (about?.isFile() && isRecordingFile(file));
     const recording = isOnDisk ? new Recording(file) : undefined;
     let take = show;
-    if ((options.at ?? options.from ?? options.to) !== undefined) {
+    if (recording && (options.from ?? options.to) !== undefined) {
+      const part = partOfRecording(recording, options);
+      take = (some) => show(partOfRecords(some as Iterable<RecordingRecord>, part));
+    } else if ((options.at ?? options.from ?? options.to) !== undefined) {
       const whole = recording?.span ?? (about?.isFile() ? await spanOf(readAll) : UNKNOWN);
       const { from, to } = partOf(whole, options);
       const around = options.at === undefined ? 0 : AROUND;
@@ -95,6 +98,16 @@ async function spanOf(readAll: (take: Show) => Promise<void>): Promise<Span> {
     if (!(error instanceof RecordingError) || from > to) throw error;
   });
   return from > to ? UNKNOWN : { from, to };
+}
+
+function* partOfRecords(
+  records: Iterable<RecordingRecord>,
+  { from, to }: Part,
+): Generator<RecordingRecord, void> {
+  for (const record of records) {
+    const moment = momentOf(record);
+    if (!isAfter(from, moment) && !isAfter(moment, to)) yield record;
+  }
 }
 
 function* within(

@@ -22,6 +22,9 @@ export const FLAG_SNAPSHOT = 1;
 /** The messages are big-endian. */
 export const FLAG_BIG_ENDIAN = 2;
 
+/** Milliseconds by which the wall clock may go back between records without having been set. */
+export const SET_BACK = 100;
+
 /** The header of a block. */
 export interface BlockHeader {
   readonly version: number;
