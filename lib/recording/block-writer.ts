@@ -9,6 +9,7 @@ import { align4 } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
 import {
   FLAG_BIG_ENDIAN,
+  FLAG_SET_BACK,
   FLAG_SNAPSHOT,
   RECORD,
   RECORD_HEADER,
@@ -111,8 +112,10 @@ export class BlockWriter {
     const { wall: before, monotonic: earlier } = this.#time;
     if (wall === before && monotonic === earlier) return;
     // A block belongs to one run (Moment): another begins where the wall clock was set back.
-    const back = Math.max(before - wall, before - earlier - (wall - monotonic));
-    if (back > SET_BACK) this.flush();
+    if (wall < before - SET_BACK) {
+      this.flush();
+      this.#flags |= FLAG_SET_BACK;
+    }
     this.#time = { wall, monotonic };
     if (this.#used === 0) return;
     if (this.#used + TIME > this.bytes.length) this.flush();

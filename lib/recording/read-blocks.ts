@@ -14,6 +14,7 @@ import {
   type BlockHeader,
   checksumOf,
   FLAG_BIG_ENDIAN,
+  FLAG_SET_BACK,
   isMagic,
   LONGEST_BLOCK,
   MAGIC,
@@ -123,7 +124,8 @@ export function* readBlocks(
     } else if (!isTime(header.wall) || header.wall === 0) {
       problem = 'the header of a block is damaged: its time is impossible';
     } else {
-      if (header.wall < course.wall - SET_BACK) course.run++;
+      // Of another recorder it is only seen by the time.
+      if (header.flags & FLAG_SET_BACK || header.wall < course.wall - SET_BACK) course.run++;
       course.wall = header.wall;
       if (wanted({ ...header, at, run: course.run })) {
         const records = decompress(kept, length);
