@@ -239,7 +239,7 @@ function momentIn({ start, end, runs, span }: Recording, name: string, text: str
   }
   if (found.length > 1) {
     tell(
-      `${name} ${iso(wall)} was ${found.length} times, because the clock was set back: this is about the last`,
+      `${name} ${iso(wall)}: the clock was set back past it; this is about the last time that it showed it`,
     );
   }
   return { run, wall };

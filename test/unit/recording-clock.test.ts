@@ -91,6 +91,9 @@ function snapshot(
   for (const phase of phases) writer.note(netns, { kind: 'snapshot', protocol, phase });
 }
 
+/** What is said where a time is ambiguous. */
+const BACK = /^.*the clock was set back past it.*\n/gm;
+
 let count = 0;
 function fileOf(blocks: readonly Uint8Array[]): string {
   const path = join(folder, `${count++}.nxr`);
@@ -161,7 +164,7 @@ describe('a recording in which the clock was set', () => {
       const same = (of: (file: string, at: (second: number) => string) => string[]) => {
         const answer = (args: string[]) => {
           const { stdout, stderr, status } = run(...args);
-          return `${untimed(stdout)}${stderr}${status}`;
+          return `${untimed(stdout)}${stderr.replace(BACK, '')}${status}`;
         };
         const asked = of(plain, (second) => iso(NOON + second * SECOND));
         const expected = answers.get(`${asked}`) ?? answer(asked);
@@ -185,7 +188,7 @@ describe('a recording in which the clock was set', () => {
     const twice = run('state', '--recording', seconds, '--at', iso(NOON + 17 * SECOND));
     assert.match(
       twice.stderr,
-      /^netlink-xfrm: --at \S+ was 2 times, because the clock was set back: this is about the last\n/,
+      /^netlink-xfrm: --at \S+: the clock was set back past it; this is about the last time .*\n$/,
     );
     const hour = fileOf(await session(CLOCKS['back before the beginning'] ?? [], 1));
     assert.throws(
