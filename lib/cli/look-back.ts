@@ -53,7 +53,7 @@ export class LookBack {
    */
   play(options: PlaybackOptions, fromSnapshot = false): Played {
     const { from, to } = this.span;
-    const since = { moment: from, protocols: ['xfrm'], netns: this.meant } as const;
+    const since = { moment: from, protocols: ['xfrm'], netns: this.#meant } as const;
     const records = this.#told(this.recording.records(fromSnapshot ? since : undefined));
     const playback = new Playback(options);
     const isSpan = isAfter(to, from);
@@ -93,13 +93,13 @@ export class LookBack {
   }
 
   #isOpen({ namespaces }: Playback): boolean {
-    const meant = this.meant;
+    const meant = this.#meant;
     const chosen = meant === undefined ? [...namespaces.values()] : [namespaces.get(meant)];
     return chosen.length > 0 && chosen.every((one) => one?.isOpen);
   }
 
   /** The namespace that is meant: as given, else the recorder's own, else the only one. */
-  get meant(): string | null | undefined {
+  get #meant(): string | null | undefined {
     if (this.#netns !== undefined) return this.#netns;
     const names = this.#names;
     if (names.includes(null)) return null;
@@ -111,7 +111,7 @@ export class LookBack {
   }
 
   #choose({ namespaces }: Playback, isSpan: boolean): RecordedNamespace {
-    const meant = this.meant;
+    const meant = this.#meant;
     const chosen = meant === undefined ? undefined : namespaces.get(meant);
     const names = [...new Set([...this.#names, ...namespaces.keys()])];
     const listed = (some: readonly (string | null)[]) => some.map(formatNamespace).join(', ');

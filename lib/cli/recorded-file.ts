@@ -52,14 +52,20 @@ export async function readRecordedFile(
     const about = file === '-' ? undefined : statSync(file);
     const isOnDisk = about?.isDirectory() || (about?.isFile() && isRecordingFile(file));
     const recording = isOnDisk ? new Recording(file) : undefined;
-    let take = show;
-    if (recording && (options.from ?? options.to) !== undefined) {
-      const part = partOfRecording(recording, options);
+    let take: Show;
+    const around = options.at === undefined ? 0 : AROUND;
+    if ((options.at ?? options.from ?? options.to) === undefined) take = show;
+    else if (recording) {
+      const { from, to } = partOfRecording(recording, options);
+      // The end is after the last run.
+      const run = Math.min(from.run, recording.runs.length - 1);
+      const part = {
+        from: { run, wall: from.wall - around },
+        to: { run: around === 0 ? to.run : run, wall: to.wall + around },
+      };
       take = (some) => show(partOfRecords(some as Iterable<RecordingRecord>, part));
-    } else if ((options.at ?? options.from ?? options.to) !== undefined) {
-      const whole = recording?.span ?? (about?.isFile() ? await spanOf(readAll) : UNKNOWN);
-      const { from, to } = partOf(whole, options);
-      const around = options.at === undefined ? 0 : AROUND;
+    } else {
+      const { from, to } = partOf(about?.isFile() ? await spanOf(readAll) : UNKNOWN, options);
       take = (some) => show(within(some, from - around, to + around));
     }
     if (recording) await take(recording.records());

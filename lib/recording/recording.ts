@@ -78,19 +78,20 @@ export class Recording {
    */
   get runs(): readonly Span[] {
     if (this.#runs) return this.#runs;
-    const ends: { from: number; last: Place }[] = [];
+    const runs: { from: number; to: number; last: Place }[] = [];
     for (const last of this.#places()) {
-      ends[last.run] = { from: ends[last.run]?.from ?? last.wall, last };
+      const { run, wall } = last;
+      runs[run] = { from: runs[run]?.from ?? wall, to: wall, last };
     }
-    if (ends.length === 0) {
+    if (runs.length === 0) {
       const why = this.#problem ? `: ${describeUnreadable(this.#problem)}` : '';
       throw new RecordingError(`${this.path}: nothing of it can be read${why}`);
     }
-    this.#runs = ends.map(({ from, last }) => {
-      let to = last.wall;
-      for (const one of this.#recordsOf(last)) to = Math.max(to, one.time.wall);
-      return { from, to };
-    });
+    for (const { kind, run, time } of this.#read((block) => runs[block.run]?.last === block)) {
+      const one = runs[run];
+      if (one && kind !== 'unreadable') one.to = Math.max(one.to, time.wall);
+    }
+    this.#runs = runs.map(({ from, to }) => ({ from, to }));
     return this.#runs;
   }
 
@@ -114,10 +115,13 @@ export class Recording {
 
   /** The host that was recorded last. */
   get host(): HostInfo | undefined {
-    for (const last of [...this.#places()].reverse()) {
-      for (const one of this.#recordsOf(last)) if (one.kind === 'host') return one.host;
+    const last = this.#places().at(-1);
+    let host: HostInfo | undefined;
+    for (const wanted of [(block: Place) => block === last, undefined]) {
+      for (const one of this.#read(wanted)) if (one.kind === 'host') host = one.host;
+      if (host) break;
     }
-    return undefined;
+    return host;
   }
 
   /**
@@ -139,11 +143,6 @@ export class Recording {
       if (holds(records(), since)) return records();
     }
     return this.#read();
-  }
-
-  /** The records of one block. */
-  #recordsOf(place: Place): Iterable<RecordingRecord> {
-    return this.#read((block) => block === place);
   }
 
   #places(): readonly Place[] {

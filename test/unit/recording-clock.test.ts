@@ -180,6 +180,7 @@ describe('a recording in which the clock was set', () => {
       same((file, at) => ['diff', `${file}@${at(3)}`, `${file}@${at(38)}`]);
       same((file, at) => ['check', '--recording', file, '--from', at(2), '--to', at(38)]);
       same((file, at) => ['replay', file, '--from', at(2), '--to', at(38)]);
+      same((file) => ['replay', file, '--at', 'end']);
     });
   }
 
