@@ -121,7 +121,7 @@ export function* readBlocks(
       problem = `the block has version ${version} of the format; this program reads ${VERSION}`;
     } else if (((header.flags & FLAG_BIG_ENDIAN) === 0) !== LE) {
       problem = 'it was recorded on a machine of the opposite byte order';
-    } else if (!isTime(header.wall) || header.wall === 0) {
+    } else if (!isTime(header.wall)) {
       problem = 'the header of a block is damaged: its time is impossible';
     } else {
       // Of another recorder it is only seen by the time.

@@ -281,7 +281,7 @@ describe('reading from a snapshot', () => {
 describe('a damaged recording', () => {
   it('can be read if its last block has an impossible time', async () => {
     const blocks = await session([], 1);
-    for (const wall of [Number.NaN, 0, -1, Number.POSITIVE_INFINITY]) {
+    for (const wall of [Number.NaN, -1, Number.POSITIVE_INFINITY]) {
       const last = Buffer.from(blocks.at(-1) as Uint8Array);
       last.writeDoubleLE(wall, 16);
       last.writeUInt32LE(checksumOf(last.subarray(0, 32), last.subarray(32)), 28);
