@@ -77,12 +77,13 @@ const isForPackets = ({ selector }: XfrmState, packets: XfrmSelector): boolean =
 
 /**
  * The inbound SAs that answers can come in through. What is sent in UDP or TCP is answered in that,
- * and an SA without it refuses such packets (net/xfrm/xfrm_input.c, XfrmInStateMismatch).
+ * and what is not, is not; an SA refuses what comes in otherwise than it says itself
+ * (net/xfrm/xfrm_input.c, XfrmInStateMismatch).
  */
 function hearing({ out, in: inbound }: PerDirection<readonly XfrmState[]>): readonly XfrmState[] {
   const types = new Set(out.flatMap(({ proto, encap }) => (proto === 'esp' ? [encap?.type] : [])));
   const [type] = types;
-  if (types.size !== 1 || type === undefined) return inbound;
+  if (types.size !== 1) return inbound;
   return inbound.filter(({ proto, encap }) => proto !== 'esp' || encap?.type === type);
 }
 

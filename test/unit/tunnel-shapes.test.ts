@@ -843,14 +843,14 @@ test('sub-policies that block come before all others, and those that allow chang
   }
 });
 
-test('what is sent in UDP is answered in UDP', () => {
+test('what is sent in UDP is answered in UDP, and what is not, is not', () => {
   const encap = { type: 'espinudp', sport: 4500, dport: 4500, oa: ANY };
   for (const mode of ['tunnel', 'transport'] as const) {
     for (const [out, back, state] of [
       [encap, encap, 'up'],
       [encap, undefined, 'one-way'],
-      // Who sends without it may get answers with it.
-      [undefined, encap, 'up'],
+      [undefined, encap, 'one-way'],
+      [undefined, undefined, 'up'],
     ] as const) {
       const world = new World();
       world.addPolicies({ mode });
