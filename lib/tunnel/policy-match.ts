@@ -101,8 +101,8 @@ function labelAfter(sa: XfrmState): Label {
   return { mark: mark.mask === 0 ? undefined : mark, ifId: sa.ifId };
 }
 
-/** What takes packets before the policies of their tunnel do. */
-export type Caught = XfrmPolicy['action'] | 'tunnel' | 'default';
+/** What takes packets before the policies of their tunnel do; none: no policy is for them at all. */
+export type Caught = XfrmPolicy['action'] | 'tunnel' | 'default' | 'none';
 
 /** What keeps packets of one direction from passing through SAs. */
 export interface Obstacle {
@@ -180,6 +180,8 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     [...policies, ...open].filter(({ entry }) => dirOf(entry.value) === way),
   );
   const labels = labelsIn([...takes.in, ...takes.fwd], sas.in);
+  // Without any, nothing may be checked (disable_policy).
+  const isChecked = [...takes.in, ...takes.fwd].some((one) => own.has(one));
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
   const caught: Record<TrafficDirection, (Caught | undefined)[]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
@@ -208,6 +210,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
         missing[wayOf(demand) === 'out' ? 'in' : 'out'].add(demand.proto);
     }
     const coming: (Caught | undefined)[] = [];
+    let isMet = false;
     for (const way of ways) {
       const its = takes[way].filter(
         (one) => contains(one.entry.value.selector, answers) || mayBeOurs(one),
@@ -222,9 +225,11 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
       // A policy that allows without templates rejects packets out of a tunnel, and only those
       // (__xfrm_policy_check).
       if (met.length === 0 && (last !== 'allow' || !isPlain)) coming.push(last);
+      if (met.length > 0 || last !== undefined) isMet = true;
       if (way === 'fwd')
         coming.push(onward(answers, host, isOurs, ways.length === 1, takes.fwd.length > 0));
     }
+    if (!isMet && !isPlain && isChecked) coming.push('none');
     caught.in.push(coming.find((one) => one !== undefined));
   }
   const unanswered = takes.in.some(({ entry, demands }) => {
