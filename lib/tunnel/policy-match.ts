@@ -232,11 +232,15 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     if (!isMet && !isPlain && isChecked) coming.push('none');
     caught.in.push(coming.find((one) => one !== undefined));
   }
-  const unanswered = takes.in.some(({ entry, demands }) => {
-    if (!demands.some(isOnlyIts)) return false;
-    const answers = mirrored(entry.value.selector);
-    return !sends.some((one) => meet(one.entry.value.selector, answers));
-  });
+  // Where an inbound policy is for the wrong packets, both are missing: told once.
+  const isAmiss = caught.in.includes('none');
+  const unanswered =
+    !isAmiss &&
+    takes.in.some(({ entry, demands }) => {
+      if (!demands.some(isOnlyIts)) return false;
+      const answers = mirrored(entry.value.selector);
+      return !sends.some((one) => meet(one.entry.value.selector, answers));
+    });
   const obstacle = (direction: TrafficDirection): Obstacle => {
     // Of several, always the same: the order of policies differs between dumps and events.
     const [by] = caught[direction].filter((one) => one !== undefined).sort();

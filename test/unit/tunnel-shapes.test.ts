@@ -728,6 +728,10 @@ test('where a tunnel has inbound policies, each outbound one needs some for its 
   assert.equal(without('fwd'), 'up', 'a host that forwards nothing');
   assert.equal(without('in'), 'one-way');
   assert.match(world.only.reason, /^inbound, no policy is for the answers/);
+  // The other way round by mistake: packets go out.
+  policyOf(world, 'in', [{}], { selector: net('10.1.0.0', '10.3.0.0') });
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'one-way');
   // Without any, nothing may be checked.
   world.removePolicies(({ dir }) => dir !== 'out');
   world.look().pass(1000);
