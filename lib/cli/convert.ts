@@ -186,9 +186,10 @@ const overrunText = (record: RecordingRecord): string | undefined =>
     : undefined;
 
 /** What is missing is missing in a recording made of the capture, too. */
-const unwritten = ({ time, at, length, reason }: Unreadable): RecordedNote => ({
+const unwritten = ({ time, run, at, length, reason }: Unreadable): RecordedNote => ({
   kind: 'note',
   time,
+  run,
   at,
   netns: null,
   note: { kind: 'unwritten', bytes: length, reason },

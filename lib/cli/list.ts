@@ -231,7 +231,7 @@ async function lookBack(
   const played = look.play({}, true);
   const { states, policies } = played.namespace;
   const out = new LineOutput();
-  const time = { wall: look.span.from, monotonic: Number.NaN };
+  const time = { wall: look.span.from.wall, monotonic: Number.NaN };
   const write = printer(kind, format, out, options, time);
   let listed = 0;
   const entries: ListedObject[] =

@@ -5,7 +5,7 @@
 import type { SubscriptionEvent } from '../monitor/subscribe.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { decodeDatagram } from '../netlink/event.ts';
-import type { RecordedDatagram, RecordingRecord } from '../recording/records.ts';
+import type { Moment, RecordedDatagram, RecordingRecord } from '../recording/records.ts';
 import { decodeRoute } from '../route/decode.ts';
 import { decodeXfrm } from '../xfrm/decode.ts';
 import { LookBack, type Played, rest } from './look-back.ts';
@@ -21,10 +21,10 @@ export function eventsIn(record: RecordingRecord, keys: boolean): SubscriptionEv
   return [{ kind: 'overrun', protocol, code, count: 1, slowConsumer: false, time: record.time }];
 }
 
-/** The events after what was played, up to a time. */
+/** The events after what was played, up to a moment. */
 export function* eventsOf(
   played: Played,
-  to: number,
+  to: Moment,
   keys: boolean,
 ): Generator<SubscriptionEvent, void> {
   for (const record of rest(played, to)) {

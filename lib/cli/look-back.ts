@@ -7,7 +7,7 @@ import { Playback, type PlaybackOptions } from '../recording/playback.ts';
 import { RecordingError } from '../recording/recorded.ts';
 import type { RecordedNamespace } from '../recording/recorded-namespace.ts';
 import { describeUnreadable, Recording, type Span } from '../recording/recording.ts';
-import type { RecordingRecord } from '../recording/records.ts';
+import { isAfter, type Moment, momentOf, type RecordingRecord } from '../recording/records.ts';
 import { printable } from '../wire/text.ts';
 import type { LookBackOptions, SpanOptions } from './look-back-options.ts';
 import { MomentError, parseMoment } from './moment.ts';
@@ -25,20 +25,20 @@ function tell(text: string): void {
 export class LookBack {
   readonly recording: Recording;
   /** The part; equal for a moment. */
-  readonly span: Span;
+  span: Part;
+  /** Whether it begins when the first snapshot is complete. */
+  readonly #fromStart: boolean;
   readonly #netns: string | undefined;
   /** Parts that could not be read. */
   unreadable = 0;
 
-  /** @throws RecordingError as {@link partOf} */
+  /** @throws RecordingError as {@link partOfRecording} */
   constructor(path: string, { at, from, to, netns }: Omit<LookBackOptions, 'recording'>) {
     this.recording = new Recording(path);
     this.#netns = netns;
-    const { span } = this.recording;
-    this.span =
-      from === undefined && to === undefined
-        ? partOf(span, { at: at ?? 'end' })
-        : partOf(span, { from, to });
+    const isMoment = from === undefined && to === undefined;
+    this.span = partOfRecording(this.recording, isMoment ? { at: at ?? 'end' } : { from, to });
+    this.#fromStart = (isMoment ? at : (from ?? 'start')) === 'start';
   }
 
   /** A time as an event time: of what is printed about it. */
@@ -52,15 +52,19 @@ export class LookBack {
    * @param fromSnapshot whether history does not matter, only what existed
    */
   play(options: PlaybackOptions, fromSnapshot = false): Played {
-    const { from } = this.span;
-    const records = this.#told(this.recording.records(fromSnapshot ? from : undefined));
+    const { from, to } = this.span;
+    const since = { moment: from, protocols: ['xfrm'], netns: this.#meant } as const;
+    const records = this.#told(this.recording.records(fromSnapshot ? since : undefined));
     const playback = new Playback(options);
-    const isSpan = from < this.span.to;
+    const isSpan = isAfter(to, from);
     let next = playback.playTo(records, from);
     // A part that begins before the first snapshot begins with that.
-    while (isSpan && next !== undefined && !this.#isOpen(playback)) {
+    while ((isSpan || this.#fromStart) && next !== undefined && !this.#isOpen(playback)) {
+      const opened = momentOf(next);
       playback.take(next);
-      next = playback.playTo(records, next.time.wall);
+      next = playback.playTo(records, opened);
+      if (this.#isOpen(playback))
+        this.span = { from: opened, to: isAfter(opened, to) ? opened : to };
     }
     const namespace = this.#choose(playback, isSpan);
     const { path } = this.recording;
@@ -137,9 +141,32 @@ export class LookBack {
   }
 
   get #then(): string {
-    return new Date(this.span.from).toISOString();
+    return iso(this.span.from.wall);
   }
 }
+
+const iso = (time: number) => new Date(time).toISOString();
+
+/** @throws RecordingError for what is no time */
+function parse(name: string, text: string, whole: Span): number {
+  try {
+    return parseMoment(text, whole);
+  } catch (error) {
+    if (error instanceof MomentError) throw new RecordingError(`${name} ${error.message}`);
+    throw error;
+  }
+}
+
+const outside = (name: string, wall: number, { from, to }: Span) =>
+  new RecordingError(
+    `${name} ${iso(wall)} is outside of the recording, which is from ${iso(from)} to ${iso(to)}`,
+  );
+
+const notMeant = (begin: number, end: number, { from, to }: Span) =>
+  new RecordingError(
+    `no part of the recording, which is from ${iso(from)} to ${iso(to)}, is meant: ` +
+      `from ${iso(begin)} to ${iso(end)}`,
+  );
 
 /**
  * The part of a whole that is meant: a moment, or what of a span is within the whole.
@@ -148,33 +175,74 @@ export class LookBack {
  * @throws RecordingError for what is no time, or outside of the whole
  */
 export function partOf(whole: Span, { at, from, to }: SpanOptions): Span {
-  const parse = (name: string, text: string) => {
-    try {
-      return parseMoment(text, whole);
-    } catch (error) {
-      if (error instanceof MomentError) throw new RecordingError(`${name} ${error.message}`);
-      throw error;
-    }
-  };
-  const iso = (time: number) => new Date(time).toISOString();
   const isWithin = (time: number) => time >= whole.from && time <= whole.to;
   if (at !== undefined) {
-    const moment = parse('--at', at);
+    const moment = parse('--at', at, whole);
     if (isWithin(moment)) return { from: moment, to: moment };
-    throw new RecordingError(
-      `--at ${iso(moment)} is outside of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}`,
-    );
+    throw outside('--at', moment, whole);
   }
-  const begin = from === undefined ? whole.from : parse('--from', from);
-  const end = to === undefined ? whole.to : parse('--to', to);
+  const begin = from === undefined ? whole.from : parse('--from', from, whole);
+  const end = to === undefined ? whole.to : parse('--to', to, whole);
   if (from !== undefined && to !== undefined && begin > end)
     throw new RecordingError(`--from ${iso(begin)} is after --to ${iso(end)}`);
   const part = { from: Math.max(begin, whole.from), to: Math.min(end, whole.to) };
   if (part.from <= part.to) return part;
-  throw new RecordingError(
-    `no part of the recording, which is from ${iso(whole.from)} to ${iso(whole.to)}, is meant: ` +
-      `from ${iso(begin)} to ${iso(end)}`,
-  );
+  throw notMeant(begin, end, whole);
+}
+
+/** From one moment of a recording to another. */
+export interface Part {
+  readonly from: Moment;
+  readonly to: Moment;
+}
+
+/**
+ * The part of a recording that is meant, as {@link partOf}.
+ *
+ * @throws RecordingError for what is no time, or outside of the recording
+ */
+export function partOfRecording(recording: Recording, { at, from, to }: SpanOptions): Part {
+  const { start, end, span } = recording;
+  if (at !== undefined) {
+    const moment = momentIn(recording, '--at', at);
+    if (isAfter(start, moment) || isAfter(moment, end)) throw outside('--at', moment.wall, span);
+    return { from: moment, to: moment };
+  }
+  const begin = from === undefined ? start : momentIn(recording, '--from', from);
+  const finish = to === undefined ? end : momentIn(recording, '--to', to);
+  if (from !== undefined && to !== undefined && isAfter(begin, finish)) {
+    const why = begin.wall > finish.wall ? '' : ': the clock was set back between them';
+    throw new RecordingError(`--from ${iso(begin.wall)} is after --to ${iso(finish.wall)}${why}`);
+  }
+  const part = {
+    from: isAfter(start, begin) ? start : begin,
+    to: isAfter(finish, end) ? end : finish,
+  };
+  if (isAfter(part.from, part.to)) throw notMeant(begin.wall, finish.wall, span);
+  return part;
+}
+
+/** The moment of a recording that is meant; before its start, or after its end, if it is outside. */
+function momentIn({ start, end, runs, span }: Recording, name: string, text: string): Moment {
+  if (text === 'start') return start;
+  if (text === 'end') return end;
+  const isRelative = /^[-+]/.test(text);
+  const wall = parse(name, text, isRelative ? { from: start.wall, to: end.wall } : span);
+  if (wall < span.from) return { run: -1, wall };
+  if (wall > span.to) return { run: end.run, wall };
+  const found = runs.flatMap(({ from, to }, run) => (wall >= from && wall <= to ? [run] : []));
+  const run = found.at(-1);
+  if (run === undefined) {
+    throw new RecordingError(
+      `${name} ${iso(wall)}: the recording has nothing of this time, because the clock was set back`,
+    );
+  }
+  if (found.length > 1) {
+    tell(
+      `${name} ${iso(wall)}: the clock was set back past it; this is about the last time that it showed it`,
+    );
+  }
+  return { run, wall };
 }
 
 /** A recording that has been played to a time. */
@@ -186,12 +254,16 @@ export interface Played {
   readonly records: Iterator<RecordingRecord>;
 }
 
-/** Records after what was played, up to a time. */
-export function* rest({ next, records }: Played, to: number): Generator<RecordingRecord, void> {
+/** Records after what was played, up to a moment. @returns the one after it */
+export function* rest(
+  { next, records }: Played,
+  to: Moment,
+): Generator<RecordingRecord, RecordingRecord | undefined> {
   let record = next;
-  while (record !== undefined && record.time.wall <= to) {
+  while (record !== undefined && !isAfter(momentOf(record), to)) {
     yield record;
     const { done, value } = records.next();
     record = done ? undefined : value;
   }
+  return record;
 }

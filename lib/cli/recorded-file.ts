@@ -11,8 +11,8 @@ import { MAGIC } from '../recording/format.ts';
 import { isRecording, RecordReader } from '../recording/read-blocks.ts';
 import { type Recorded, RecordingError } from '../recording/recorded.ts';
 import { isRecordingFile, Recording, type Span } from '../recording/recording.ts';
-import type { RecordingRecord } from '../recording/records.ts';
-import { partOf } from './look-back.ts';
+import { isAfter, momentOf, type RecordingRecord } from '../recording/records.ts';
+import { type Part, partOf, partOfRecording } from './look-back.ts';
 import type { SpanOptions } from './look-back-options.ts';
 
 export const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -52,11 +52,20 @@ export async function readRecordedFile(
     const about = file === '-' ? undefined : statSync(file);
     const isOnDisk = about?.isDirectory() || (about?.isFile() && isRecordingFile(file));
     const recording = isOnDisk ? new Recording(file) : undefined;
-    let take = show;
-    if ((options.at ?? options.from ?? options.to) !== undefined) {
-      const whole = recording?.span ?? (about?.isFile() ? await spanOf(readAll) : UNKNOWN);
-      const { from, to } = partOf(whole, options);
-      const around = options.at === undefined ? 0 : AROUND;
+    let take: Show;
+    const around = options.at === undefined ? 0 : AROUND;
+    if ((options.at ?? options.from ?? options.to) === undefined) take = show;
+    else if (recording) {
+      const { from, to } = partOfRecording(recording, options);
+      // The end is after the last run.
+      const run = Math.min(from.run, recording.runs.length - 1);
+      const part = {
+        from: { run, wall: from.wall - around },
+        to: { run: around === 0 ? to.run : run, wall: to.wall + around },
+      };
+      take = (some) => show(partOfRecords(some as Iterable<RecordingRecord>, part));
+    } else {
+      const { from, to } = partOf(about?.isFile() ? await spanOf(readAll) : UNKNOWN, options);
       take = (some) => show(within(some, from - around, to + around));
     }
     if (recording) await take(recording.records());
@@ -95,6 +104,16 @@ async function spanOf(readAll: (take: Show) => Promise<void>): Promise<Span> {
     if (!(error instanceof RecordingError) || from > to) throw error;
   });
   return from > to ? UNKNOWN : { from, to };
+}
+
+function* partOfRecords(
+  records: Iterable<RecordingRecord>,
+  { from, to }: Part,
+): Generator<RecordingRecord, void> {
+  for (const record of records) {
+    const moment = momentOf(record);
+    if (!isAfter(from, moment) && !isAfter(moment, to)) yield record;
+  }
 }
 
 function* within(

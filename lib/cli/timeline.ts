@@ -63,7 +63,8 @@ export function timelineCommand(): Command {
       const print = (text: string) => (svg === '-' ? undefined : out.line(text));
       const { snapshot, time } = tunnels;
       printTunnels(listOf(snapshot), wanted, format, { line: print }, time);
-      const history = new StateHistory(snapshot.tunnels.filter(wanted), time.wall);
+      const wasSetBack = look.recording.runs.length > 1;
+      const history = new StateHistory(snapshot.tunnels.filter(wanted), time, wasSetBack);
       const { json, colors } = format;
       for (const one of tunnels.story()) {
         if (one.kind === 'recording') {
@@ -75,11 +76,12 @@ export function timelineCommand(): Command {
         print(json ? formatJson(changeJson(one), false) : formatTunnelChange(one, colors));
         if (process.stdout.writableNeedDrain) await out.ready();
       }
-      history.end(tunnels.time.wall);
+      const end = tunnels.time;
+      history.end(end);
       if (!json) for (const line of history.lines(colors)) print(line);
       await out.ready();
       if (svg !== undefined) {
-        const picture = timelineSvg(history, { from: time.wall, to: tunnels.time.wall });
+        const picture = timelineSvg(history, { from: time.wall, to: history.wallOf(end) });
         if (svg === '-') process.stdout.write(picture);
         else writeFileSync(svg, picture);
       }

@@ -7,7 +7,15 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import type { EventTime } from '../netlink/event.ts';
 import { align4 } from '../wire/attribute.ts';
 import { LE } from '../wire/endian.ts';
-import { FLAG_BIG_ENDIAN, FLAG_SNAPSHOT, RECORD, RECORD_HEADER, writeBlock } from './format.ts';
+import {
+  FLAG_BIG_ENDIAN,
+  FLAG_SET_BACK,
+  FLAG_SNAPSHOT,
+  RECORD,
+  RECORD_HEADER,
+  SET_BACK,
+  writeBlock,
+} from './format.ts';
 import type { HostInfo, Note } from './records.ts';
 
 /** Where blocks go. */
@@ -103,6 +111,11 @@ export class BlockWriter {
   at(wall: number, monotonic: number): void {
     const { wall: before, monotonic: earlier } = this.#time;
     if (wall === before && monotonic === earlier) return;
+    // A block belongs to one run (Moment): another begins where the wall clock was set back.
+    if (wall < before - SET_BACK) {
+      this.flush();
+      this.#flags |= FLAG_SET_BACK;
+    }
     this.#time = { wall, monotonic };
     if (this.#used === 0) return;
     if (this.#used + TIME > this.bytes.length) this.flush();

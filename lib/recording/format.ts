@@ -21,6 +21,11 @@ export const LONGEST_BLOCK = 2 ** 24;
 export const FLAG_SNAPSHOT = 1;
 /** The messages are big-endian. */
 export const FLAG_BIG_ENDIAN = 2;
+/** The wall clock was set back since the block before. */
+export const FLAG_SET_BACK = 4;
+
+/** Milliseconds by which the wall clock may go back between records without having been set. */
+export const SET_BACK = 100;
 
 /** The header of a block. */
 export interface BlockHeader {

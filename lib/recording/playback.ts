@@ -5,7 +5,7 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import { RecordedNamespace, type RecordedTunnelOptions } from './recorded-namespace.ts';
-import type { HostInfo, RecordingRecord } from './records.ts';
+import { type HostInfo, isAfter, type Moment, momentOf, type RecordingRecord } from './records.ts';
 
 export interface PlaybackOptions {
   /** How tunnels are judged; without it, only SAs and policies are followed. */
@@ -61,26 +61,31 @@ export class Playback {
     }
   }
 
-  /** Plays records up to a time (ms since 1970), and what happens until then without a record. */
-  playTo(records: Iterator<RecordingRecord>, wall: number): RecordingRecord | undefined {
+  /** Plays records up to a moment, and what happens until then without a record. @returns the next */
+  playTo(records: Iterator<RecordingRecord>, moment: Moment): RecordingRecord | undefined {
     for (;;) {
       const { done, value } = records.next();
-      if (done || value.time.wall > wall) {
-        this.advanceTo(wall);
-        return done ? undefined : value;
+      if (done || isAfter(momentOf(value), moment)) {
+        const next = done ? undefined : value;
+        this.advanceTo(moment.wall, next);
+        return next;
       }
       this.take(value);
     }
   }
 
-  /** Advances to a time without a record. */
-  advanceTo(wall: number): void {
+  /** Advances to a time (ms since 1970) without a record. @param next the record after it */
+  advanceTo(wall: number, next?: RecordingRecord): void {
     const now = this.#now;
     if (now === undefined || wall <= now.wall) {
       this.#finish();
       return;
     }
-    this.#set({ wall, monotonic: now.monotonic + wall - now.wall });
+    // If the clock was set in between, less time has passed than it says.
+    const most =
+      next?.kind === 'datagram' || next?.kind === 'note' ? next.time.monotonic : Infinity;
+    const passed = Math.min(wall - now.wall, most + this.#shift - now.monotonic);
+    this.#set({ wall, monotonic: now.monotonic + Math.max(0, passed) });
     this.#finish();
   }
 

@@ -14,12 +14,14 @@ import {
   type BlockHeader,
   checksumOf,
   FLAG_BIG_ENDIAN,
+  FLAG_SET_BACK,
   isMagic,
   LONGEST_BLOCK,
   MAGIC,
   RECORD,
   RECORD_HEADER,
   readBlockHeader,
+  SET_BACK,
   VERSION,
 } from './format.ts';
 import { MORE, RecordingInput, type Waiting } from './input.ts';
@@ -30,6 +32,8 @@ import type { HostInfo, RecordingRecord } from './records.ts';
 export interface BlockPlace extends BlockHeader {
   /** Its byte offset in the file. */
   readonly at: number;
+  /** Of its records: see {@link Moment}. */
+  readonly run: number;
 }
 
 /** Whether a recording begins with these bytes. */
@@ -40,9 +44,17 @@ export const isRecording = (bytes: Uint8Array): boolean =>
 export interface Course {
   host: HostInfo | undefined;
   time: EventTime;
+  run: number;
+  /** Of the last block, whether it was read or skipped. */
+  wall: number;
 }
 
-export const newCourse = (): Course => ({ host: undefined, time: { wall: 0, monotonic: 0 } });
+export const newCourse = (): Course => ({
+  host: undefined,
+  time: { wall: 0, monotonic: 0 },
+  run: 0,
+  wall: 0,
+});
 
 /**
  * Reads the records of a recording.
@@ -57,6 +69,7 @@ export function* readBlocks(
   const unreadable = (at: number, length: number, reason: string): RecordingRecord => ({
     kind: 'unreadable',
     time: course.time,
+    run: course.run,
     at,
     length,
     reason,
@@ -108,14 +121,21 @@ export function* readBlocks(
       problem = `the block has version ${version} of the format; this program reads ${VERSION}`;
     } else if (((header.flags & FLAG_BIG_ENDIAN) === 0) !== LE) {
       problem = 'it was recorded on a machine of the opposite byte order';
-    } else if (wanted({ ...header, at })) {
-      const records = decompress(kept, length);
-      if (records === undefined) problem = 'a block cannot be decompressed';
-      else {
-        input.skip(size);
-        problem = yield* readRecords(records, at, course);
-        if (problem !== undefined) yield unreadable(at, size, problem);
-        continue;
+    } else if (!isTime(header.wall) || header.wall === 0) {
+      problem = 'the header of a block is damaged: its time is impossible';
+    } else {
+      // Of another recorder it is only seen by the time.
+      if (header.flags & FLAG_SET_BACK || header.wall < course.wall - SET_BACK) course.run++;
+      course.wall = header.wall;
+      if (wanted({ ...header, at, run: course.run })) {
+        const records = decompress(kept, length);
+        if (records === undefined) problem = 'a block cannot be decompressed';
+        else {
+          input.skip(size);
+          problem = yield* readRecords(records, at, course);
+          if (problem !== undefined) yield unreadable(at, size, problem);
+          continue;
+        }
       }
     }
     input.skip(size);
@@ -163,6 +183,7 @@ function* readRecords(
   course: Course,
 ): Generator<RecordingRecord, string | undefined> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { run } = course;
   // Each block states its own.
   let host: HostInfo | undefined;
   for (let next = 0; next < bytes.length; ) {
@@ -182,7 +203,7 @@ function* readRecords(
       course.host = host;
       const resumed = before !== undefined && before.session !== host.session;
       if (before === undefined || resumed) {
-        yield { kind: 'host', host, resumed, time: course.time, at };
+        yield { kind: 'host', host, resumed, time: course.time, run, at };
       }
     } else if (type === RECORD.time) {
       if (size < 16) return 'a record of time is too short';
@@ -193,14 +214,14 @@ function* readRecords(
     } else if (host === undefined) return 'a block does not begin with its host';
     else if (type === RECORD.note) {
       const note = noteOf(parseJson(payload));
-      if (note) yield { kind: 'note', netns, note, time: course.time, at };
+      if (note) yield { kind: 'note', netns, note, time: course.time, run, at };
     } else if (type === RECORD.datagram || type === RECORD.dumped || type === RECORD.truncated) {
       const dumped = type === RECORD.dumped;
       const truncated = type === RECORD.truncated;
-      const { time } = course;
-      yield { kind: 'datagram', protocol, netns, dumped, truncated, bytes: payload, time, at };
+      const more = { dumped, truncated, time: course.time, run, at };
+      yield { kind: 'datagram', protocol, netns, bytes: payload, ...more };
     } else if (type === RECORD.datagrams) {
-      const more = { dumped: false, truncated: false, time: course.time, at };
+      const more = { dumped: false, truncated: false, time: course.time, run, at };
       for (let start = from, end = from + size; start < end; ) {
         const length = end - start < NLMSG_HDRLEN ? 0 : view.getUint32(start, LE);
         if (length < NLMSG_HDRLEN || length > end - start)

@@ -118,7 +118,8 @@ export class RecordedNamespace {
   /** Advances to a time; effects of time itself are reported at their own times. */
   advance(to: EventTime): void {
     if (this.#touched) this.#flush(this.#now);
-    const offset = to.wall - to.monotonic;
+    // Of the clock until now: it may have been set by the time advanced to.
+    const offset = this.#now.wall - this.#now.monotonic;
     for (let steps = 0; this.#tunnels && steps < STEPS; steps++) {
       const [patience = Number.POSITIVE_INFINITY] = this.#awaited.values();
       const next = Math.min(this.#tunnels.next, patience);

@@ -9,7 +9,16 @@ import { FLAG_SNAPSHOT } from './format.ts';
 import { MORE, RecordingInput } from './input.ts';
 import { type BlockPlace, isRecording, newCourse, readBlocks } from './read-blocks.ts';
 import { RecordingError } from './recorded.ts';
-import type { HostInfo, RecordingRecord, Unreadable } from './records.ts';
+import {
+  type HostInfo,
+  isAfter,
+  type Moment,
+  momentOf,
+  type RecordedProtocol,
+  type RecordingRecord,
+  type SnapshotNote,
+  type Unreadable,
+} from './records.ts';
 
 /** Bytes read at a time. */
 const CHUNK = 2 ** 18;
@@ -19,10 +28,17 @@ interface Place extends BlockPlace {
   readonly file: string;
 }
 
-/** When a recording begins and ends, in milliseconds since 1970. */
+/** From one time to another, in milliseconds since 1970. */
 export interface Span {
   readonly from: number;
   readonly to: number;
+}
+
+/** Of which tables a snapshot is needed, and by when. */
+export interface Snapshot {
+  readonly moment: Moment;
+  readonly protocols: readonly RecordedProtocol[];
+  readonly netns: string | null | undefined;
 }
 
 /**
@@ -37,7 +53,9 @@ export class Recording {
   readonly path: string;
   readonly #files: readonly string[];
   #blocks: readonly Place[] | undefined;
-  #span: Span | undefined;
+  #runs: readonly Span[] | undefined;
+  /** The first part that cannot be read. */
+  #problem: Unreadable | undefined;
 
   /**
    * @param path of a file that `record` made, or of the directory of a ring
@@ -53,24 +71,55 @@ export class Recording {
     }
   }
 
-  /** When it begins and ends. @throws RecordingError if none of it can be read */
-  get span(): Span {
-    if (this.#span) return this.#span;
-    const [first] = this.#places();
-    if (first === undefined) throw new RecordingError(`${this.path}: nothing of it can be read`);
-    let to = first.wall;
-    for (const { time } of this.#read((block) => block === this.#places().at(-1))) {
-      if (time.wall > 0) to = time.wall;
+  /**
+   * The first and last times of its runs ({@link Moment}), in order.
+   *
+   * @throws RecordingError if none of it can be read
+   */
+  get runs(): readonly Span[] {
+    if (this.#runs) return this.#runs;
+    const runs: { from: number; to: number; last: Place }[] = [];
+    for (const last of this.#places()) {
+      const { run, wall } = last;
+      runs[run] = { from: runs[run]?.from ?? wall, to: wall, last };
     }
-    this.#span = { from: first.wall, to };
-    return this.#span;
+    if (runs.length === 0) {
+      const why = this.#problem ? `: ${describeUnreadable(this.#problem)}` : '';
+      throw new RecordingError(`${this.path}: nothing of it can be read${why}`);
+    }
+    for (const { kind, run, time } of this.#read((block) => runs[block.run]?.last === block)) {
+      const one = runs[run];
+      if (one && kind !== 'unreadable') one.to = Math.max(one.to, time.wall);
+    }
+    this.#runs = runs.map(({ from, to }) => ({ from, to }));
+    return this.#runs;
+  }
+
+  /** Its earliest and latest times. @throws RecordingError if none of it can be read */
+  get span(): Span {
+    const { runs } = this;
+    return {
+      from: Math.min(...runs.map(({ from }) => from)),
+      to: Math.max(...runs.map(({ to }) => to)),
+    };
+  }
+
+  get start(): Moment {
+    return { run: 0, wall: this.runs[0]?.from ?? 0 };
+  }
+
+  /** After all records. */
+  get end(): Moment {
+    return { run: Number.POSITIVE_INFINITY, wall: this.runs.at(-1)?.to ?? 0 };
   }
 
   /** The host that was recorded last. */
   get host(): HostInfo | undefined {
+    const last = this.#places().at(-1);
     let host: HostInfo | undefined;
-    for (const record of this.#read((block) => block === this.#places().at(-1))) {
-      if (record.kind === 'host') host = record.host;
+    for (const wanted of [(block: Place) => block === last, undefined]) {
+      for (const one of this.#read(wanted)) if (one.kind === 'host') host = one.host;
+      if (host) break;
     }
     return host;
   }
@@ -78,30 +127,36 @@ export class Recording {
   /**
    * All records, in order; what cannot be read is one of them.
    *
-   * @param since may leave out what is not needed to know the tables at this time (ms since 1970):
-   *   begins at a snapshot before it
+   * @param since may leave out what is not needed to know the tables then: begins before a whole
+   *   snapshot, or at the beginning
    */
-  records(since = Number.NEGATIVE_INFINITY): Iterable<RecordingRecord> {
-    if (since === Number.NEGATIVE_INFINITY) return this.#read();
+  records(since?: Snapshot): Iterable<RecordingRecord> {
+    if (since === undefined) return this.#read();
     const places = this.#places();
-    // The snapshot of the last such block may be incomplete at that time.
-    const snapshots = places.filter(({ wall, flags }) => flags & FLAG_SNAPSHOT && wall <= since);
-    const first = snapshots.at(-SNAPSHOTS) ?? places[0];
-    return this.#read(
-      (block) => first === undefined || places.indexOf(block) >= places.indexOf(first),
+    const snapshots = places.filter(
+      (one) => one.flags & FLAG_SNAPSHOT && !isAfter(one, since.moment),
     );
+    // The last ones may be of another protocol or namespace, incomplete, or have failed.
+    for (let count = SNAPSHOTS; count <= snapshots.length; count *= 2) {
+      const kept = new Set(places.slice(places.indexOf(snapshots.at(-count) as Place)));
+      const records = () => this.#read((block) => kept.has(block));
+      if (holds(records(), since)) return records();
+    }
+    return this.#read();
   }
 
   #places(): readonly Place[] {
     if (this.#blocks) return this.#blocks;
     const blocks: Place[] = [];
+    const course = newCourse();
     for (const file of this.#files) {
       const note = (block: BlockPlace) => {
         blocks.push({ ...block, file });
         return false;
       };
-      for (const _ of readFile(file, note)) {
-        // Only the blocks are of interest.
+      for (const one of readFile(file, note, course)) {
+        // Only the blocks are of interest, and why there are none.
+        if (one.kind === 'unreadable') this.#problem ??= one;
       }
     }
     this.#blocks = blocks;
@@ -110,12 +165,13 @@ export class Recording {
 
   *#read(wanted?: (block: Place) => boolean): Generator<RecordingRecord, void> {
     const course = newCourse();
+    const places = wanted ? this.#places() : (this.#blocks ?? []);
     for (const file of this.#files) {
-      const known = new Map(
-        wanted && this.#places().flatMap((one) => (one.file === file ? [[one.at, one]] : [])),
-      );
+      const known = new Map(places.flatMap((one) => (one.file === file ? [[one.at, one]] : [])));
       const isWanted = ({ at }: BlockPlace) => {
         const place = known.get(at);
+        // The ring may have deleted files meanwhile.
+        if (place) course.run = place.run;
         return wanted === undefined || (place !== undefined && wanted(place));
       };
       yield* readFile(file, isWanted, course);
@@ -123,8 +179,33 @@ export class Recording {
   }
 }
 
-/** Snapshots before a time from which its tables are rebuilt. */
+/** Snapshots before a moment in which a whole one is looked for first. */
 const SNAPSHOTS = 2;
+
+/** Whether what is recorded until a moment has whole snapshots. */
+function holds(
+  records: Iterable<RecordingRecord>,
+  { moment, protocols, netns }: Snapshot,
+): boolean {
+  const phases = new Map<RecordedProtocol, SnapshotNote['phase']>();
+  const missing = new Set(protocols);
+  for (const record of records) {
+    if (isAfter(momentOf(record), moment)) return false;
+    if (record.kind === 'datagram') continue;
+    const note = record.kind === 'note' ? record.note : undefined;
+    // What is missing may be missing in a snapshot.
+    if (!note || note.kind === 'unwritten' || note.kind === 'overrun') phases.clear();
+    else if (note.kind === 'snapshot' && record.kind === 'note' && record.netns === netns) {
+      const { protocol, phase } = note;
+      const before = phases.get(protocol);
+      if (phase === 'settled' && before === 'dumped') missing.delete(protocol);
+      if (missing.size === 0) return true;
+      if (phase === 'begin' || before === 'begin') phases.set(protocol, phase);
+      else phases.delete(protocol);
+    }
+  }
+  return false;
+}
 
 function filesOf(directory: string): string[] {
   const names = readdirSync(directory).filter((name) => name.endsWith(EXTENSION));

@@ -60,8 +60,27 @@ export type Note =
   /** The recorder ended as asked. */
   | { readonly kind: 'end' };
 
+/**
+ * A moment of a recording. Recordings are sequences of runs, in which the wall clock was not set back.
+ */
+export interface Moment {
+  /** The number of the run, from 0; infinite after all records. */
+  readonly run: number;
+  /** Milliseconds since 1970. */
+  readonly wall: number;
+}
+
+/** Whether a moment is after another. */
+export const isAfter = (a: Moment, b: Moment): boolean =>
+  a.run > b.run || (a.run === b.run && a.wall > b.wall);
+
+/** The moment of a record. */
+export const momentOf = ({ run, time }: Base): Moment => ({ run, wall: time.wall });
+
 interface Base {
   readonly time: EventTime;
+  /** {@link Moment.run}. */
+  readonly run: number;
   /** Byte offset in the file of its block. */
   readonly at: number;
 }

@@ -230,7 +230,9 @@ describe('convert to a recording', () => {
     assert.deepEqual([status, stderr], [0, '7 datagrams, 1 snapshots\n']);
     assert.match(run('state', '--recording', output).stdout, / esp 0x00006001 /);
     assert.notEqual(run('policy', '--recording', output).stdout, '');
-    const early = run('state', '--recording', output, '--at', 'start');
+    const first = run('state', '--recording', output, '--at', 'start');
+    assert.match(first.stdout, / esp 0x00006001 /);
+    const early = run('state', '--recording', output, '--at', '+0s');
     assert.match(early.stderr, /nothing is known about .*: no snapshot was complete by then/);
     assert.notEqual(early.status, 0);
     assert.match(run('convert', output, join(folder, 'b.nxr')).stderr, /a recording already/);

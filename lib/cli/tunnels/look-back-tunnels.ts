@@ -52,7 +52,7 @@ export class LookBackTunnels {
   /** The time now. */
   get time(): EventTime {
     const { from } = this.#look.span;
-    return this.#played.playback.now ?? { wall: from, monotonic: Number.NaN };
+    return this.#played.playback.now ?? LookBack.time(from.wall);
   }
 
   /** Changes, until the end of the part. */
@@ -78,11 +78,13 @@ export class LookBackTunnels {
   *#steps(): Generator<[changes: TunnelChange[], record?: RecordingRecord], void> {
     const { to } = this.#look.span;
     const { playback } = this.#played;
-    for (const record of rest(this.#played, to)) {
-      playback.take(record);
-      yield [this.#taken(), record];
+    const records = rest(this.#played, to);
+    let step = records.next();
+    for (; !step.done; step = records.next()) {
+      playback.take(step.value);
+      yield [this.#taken(), step.value];
     }
-    playback.advanceTo(to);
+    playback.advanceTo(to.wall, step.value);
     yield [this.#taken()];
   }
 

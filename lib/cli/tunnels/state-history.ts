@@ -3,6 +3,7 @@
  * @module
  */
 import pc from 'picocolors';
+import type { EventTime } from '../../netlink/event.ts';
 import { isUpState, type Tunnel, type TunnelState } from '../../tunnel/tunnel.ts';
 import type { TunnelChange } from '../../tunnel/tunnel-changes.ts';
 import { printable } from '../../wire/text.ts';
@@ -10,7 +11,7 @@ import type { Colors } from '../terminal/colors.ts';
 import { describeChange } from './change-text.ts';
 import { seconds, titleOf } from './tunnel-text.ts';
 
-/** A time in which a state lasted. Times are ms since 1970. */
+/** A time in which a state lasted. Times are {@link StateHistory.wallOf}. */
 export interface StateSpan {
   readonly from: number;
   to: number;
@@ -41,16 +42,29 @@ export interface Gap {
 export class StateHistory {
   readonly tunnels = new Map<string, TunnelHistory>();
   readonly gaps: Gap[] = [];
+  readonly #from: EventTime;
+  readonly #wasSetBack: boolean;
   #gap: Gap | undefined;
 
-  /** @param existing tunnels at the beginning */
-  constructor(existing: readonly Tunnel[], from: number) {
-    for (const one of existing) this.#state(one, from);
+  /**
+   * @param existing tunnels at the beginning
+   * @param wasSetBack whether the wall clock was set back: the monotonic clock then says what passed
+   */
+  constructor(existing: readonly Tunnel[], from: EventTime, wasSetBack: boolean) {
+    this.#from = from;
+    this.#wasSetBack = wasSetBack;
+    for (const one of existing) this.#state(one, from.wall);
+  }
+
+  /** The wall clock, in ms since 1970; if it was set back, what it would show without. */
+  wallOf({ wall, monotonic }: EventTime): number {
+    const { wall: began, monotonic: since } = this.#from;
+    return this.#wasSetBack ? began + monotonic - since : wall;
   }
 
   /** @param isWanted whether its tunnel is to be shown */
   add(change: TunnelChange, isWanted: boolean): void {
-    const { wall } = change.time;
+    const wall = this.wallOf(change.time);
     if (change.kind === 'overrun' && !change.slowConsumer) {
       this.#gap ??= { from: wall, to: wall };
       if (!this.gaps.includes(this.#gap)) this.gaps.push(this.#gap);
@@ -72,7 +86,8 @@ export class StateHistory {
   }
 
   /** Ends it. */
-  end(wall: number): void {
+  end(time: EventTime): void {
+    const wall = this.wallOf(time);
     for (const id of this.tunnels.keys()) this.#end(id, wall);
     if (this.#gap) this.#gap.to = wall;
   }

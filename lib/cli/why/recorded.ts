@@ -21,7 +21,12 @@ import {
   routedAddress,
 } from '../../monitor/address-table.ts';
 import type { EventTime } from '../../netlink/event.ts';
-import type { RecordingRecord, SnapshotNote } from '../../recording/records.ts';
+import {
+  isAfter,
+  momentOf,
+  type RecordingRecord,
+  type SnapshotNote,
+} from '../../recording/records.ts';
 import type { IpAddress, Link } from '../../route/objects.ts';
 import { contains, type Network, networkOf } from '../../wire/network.ts';
 import { isWild } from '../../xfrm/matching.ts';
@@ -39,11 +44,13 @@ export function recordedFate(
 ): { fate: Fate; time: EventTime } {
   const look = new LookBack(path, lookBack);
   const { namespace } = look.play({}, true);
+  const netns = namespace.label;
   const host = new RecordedHost();
   const { from: at } = look.span;
-  for (const record of look.recording.records(at)) {
-    if (record.time.wall > at) break;
-    if ('netns' in record && record.netns === namespace.label) host.take(record);
+  const since = { moment: at, protocols: ['xfrm', 'route'], netns } as const;
+  for (const record of look.recording.records(since)) {
+    if (isAfter(momentOf(record), at)) break;
+    if ('netns' in record && record.netns === netns) host.take(record);
   }
   const states = Array.from(namespace.states, ({ value }) => value);
   const policies = Array.from(namespace.policies, ({ value }) => value);
@@ -52,7 +59,7 @@ export function recordedFate(
     states: host.newestFirst(states, stateKey),
     policies: host.newestFirst(policies, policyKey),
     defaults: namespace.defaults ?? { in: 'accept', fwd: 'accept', out: 'accept' },
-    now: at,
+    now: at.wall,
     sourceFor: (remote) => host.sourceFor(remote, states),
     isLocal: (address) => host.isLocal(address),
   };
@@ -62,7 +69,7 @@ export function recordedFate(
     if (from !== undefined && hasEnds(template) && isWild(template.saddr))
       assumed.push(`the source of packets to ${to} is ${from}`);
   }
-  return { fate, time: LookBack.time(at) };
+  return { fate, time: LookBack.time(at.wall) };
 }
 
 function questionOf(
