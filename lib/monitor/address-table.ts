@@ -34,6 +34,13 @@ export const hostLink = ({ index, name, flags }: Link): HostLink => ({
   up: flags.names.includes('up'),
 });
 
+/**
+ * Whether the kernel accepts packets for an address: an IPv6 address gets its local route when it
+ * was found to be unique, and none if it was not (net/ipv6/addrconf.c, addrconf_dad_completed).
+ */
+export const isAccepted = ({ flags }: IpAddress): boolean =>
+  !flags?.names.includes('tentative') || flags.names.includes('optimistic');
+
 /** @returns undefined if it is not an address that packets can be sent from */
 export function hostAddress(one: IpAddress): HostAddress | undefined {
   const { family, index, local, prefixLength } = one;
@@ -94,7 +101,8 @@ export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
     } else if (event.kind === 'NEWADDR' || event.kind === 'DELADDR') {
       const address = hostAddress(event.address);
       if (address === undefined) return;
-      if (event.kind === 'NEWADDR') rows.put('address', addressKey(address), address, 'same');
+      const isThere = event.kind === 'NEWADDR' && isAccepted(event.address);
+      if (isThere) rows.put('address', addressKey(address), address, 'same');
       else rows.remove('address', addressKey(address), 'deleted');
     }
   },

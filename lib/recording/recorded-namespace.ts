@@ -8,6 +8,7 @@ import {
   addressModel,
   hostAddress,
   hostLink,
+  isAccepted,
   routedAddress,
 } from '../monitor/address-table.ts';
 import type { TableChange } from '../monitor/changes.ts';
@@ -245,7 +246,7 @@ export class RecordedNamespace {
     else if (event.kind === 'NEWLINK') this.#addresses.dumped('link', hostLink(event.link));
     else {
       const address =
-        event.kind === 'NEWADDR'
+        event.kind === 'NEWADDR' && isAccepted(event.address)
           ? hostAddress(event.address)
           : event.kind === 'NEWROUTE'
             ? routedAddress(event.route)

@@ -5,6 +5,7 @@ import {
   type HostLink,
   hostAddress,
   hostLink,
+  isAccepted,
   routedAddress,
 } from '../monitor/address-table.ts';
 import type { ObjectChange, TableChange } from '../monitor/changes.ts';
@@ -125,7 +126,7 @@ export class Addresses {
     for (const link of links.items) add('link', hostLink(link));
     const addresses = await this.#client.listAddresses();
     for (const one of addresses.items) {
-      const address = hostAddress(one);
+      const address = isAccepted(one) ? hostAddress(one) : undefined;
       if (address) add('address', address);
     }
     const routes = await this.#client.listRoutes({ table: RT_TABLE_LOCAL, type: 'local' });

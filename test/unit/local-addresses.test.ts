@@ -86,6 +86,28 @@ test('an interface has an IPv6 address once, and can change its other end', () =
   assert.deepEqual(event('DELADDR', { address: moved }), ['2001:db8::1']);
 });
 
+test('an IPv6 address is not on this host before it is known to be unique', () => {
+  const { local, event, lose } = host(link(2, true));
+  const six = address(2, '2001:db8::1', 64);
+  const flagged = (...names: string[]) => ({ ...six, flags: { mask: 0, names } }) as typeof six;
+  const tentative = flagged('tentative', 'permanent');
+  const failed = flagged('tentative', 'dadfailed', 'permanent');
+  assert.deepEqual(event('NEWADDR', { address: tentative }), []);
+  assert(!local.isLocal('2001:db8::1'));
+  assert.deepEqual(event('NEWADDR', { address: failed }), []);
+  assert(!local.isLocal('2001:db8::1'));
+  assert.deepEqual(event('DELADDR', { address: failed }), []);
+  assert.deepEqual(event('NEWADDR', { address: tentative }), []);
+  assert.deepEqual(event('NEWADDR', { address: flagged('permanent') }), ['2001:db8::1']);
+  assert.equal(local.lost('2001:db8::1'), undefined);
+  assert.deepEqual(lose(link(2, true)), ['2001:db8::1']);
+  // An optimistic one is used meanwhile (RFC 4429).
+  assert.deepEqual(event('NEWADDR', { address: flagged('tentative', 'optimistic') }), [
+    '2001:db8::1',
+  ]);
+  assert.equal(local.lost('2001:db8::1'), undefined);
+});
+
 test('the link of an address removed with it is known, from an event or a resync', () => {
   for (const heard of [true, false]) {
     const { local, event, lose } = host(link(2, true), link(3, true));

@@ -14,7 +14,12 @@ import {
 import type { Flow } from '../../fate/flow.ts';
 import { hasEnds } from '../../fate/sa-lookup.ts';
 import type { Tables } from '../../fate/tables.ts';
-import { type HostAddress, hostAddress, routedAddress } from '../../monitor/address-table.ts';
+import {
+  type HostAddress,
+  hostAddress,
+  isAccepted,
+  routedAddress,
+} from '../../monitor/address-table.ts';
 import type { EventTime } from '../../netlink/event.ts';
 import {
   isAfter,
@@ -202,7 +207,8 @@ class RecordedHost {
         case 'DELADDR': {
           const { prefixLength, scope } = event.address;
           const one = hostAddress(event.address);
-          if (one) this.#address(one, event.kind === 'NEWADDR', dumped, prefixLength, scope);
+          const isThere = event.kind === 'NEWADDR' && isAccepted(event.address);
+          if (one) this.#address(one, isThere, dumped, prefixLength, scope);
           break;
         }
         case 'NEWROUTE':
