@@ -120,6 +120,8 @@ export class TunnelMonitor
   readonly #events: TunnelEvent[] = [];
   /** The counter reading that is being evaluated. */
   #reading: Extract<TunnelChange, { kind: 'resynced' | 'refreshed' }> | undefined;
+  /** Until then, whoever opens it is told of errors. */
+  #isOpen = false;
   /** Until the tunnels that exist are found. */
   #opening: Generator | undefined;
   /** What happened meanwhile. */
@@ -213,6 +215,9 @@ export class TunnelMonitor
     this.#opening = undefined;
     for (const call of this.#waiting.splice(0)) call();
     this.#flush();
+    // That looks at the sockets, which may fail.
+    if (this.closed) throw this.hub.reason;
+    this.#isOpen = true;
   }
 
   #findSome(done: () => void): void {
@@ -422,7 +427,7 @@ export class TunnelMonitor
 
   readonly #onClose = () => void this.hub.close();
   // Until it is open, open() reports that.
-  readonly #onError = (error: unknown) => this.hub.fail(error, this.#opening !== undefined);
+  readonly #onError = (error: unknown) => this.hub.fail(error, !this.#isOpen);
 
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
