@@ -101,8 +101,8 @@ function labelAfter(sa: XfrmState): Label {
   return { mark: mark.mask === 0 ? undefined : mark, ifId: sa.ifId };
 }
 
-/** What takes packets before the policies of their tunnel do; none: no policy is for them at all. */
-export type Caught = XfrmPolicy['action'] | 'tunnel' | 'default' | 'none';
+/** What takes packets before the policies of their tunnel do. */
+export type Caught = XfrmPolicy['action'] | 'tunnel' | 'default';
 
 /** What keeps packets of one direction from passing through SAs. */
 export interface Obstacle {
@@ -180,8 +180,6 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     [...policies, ...open].filter(({ entry }) => dirOf(entry.value) === way),
   );
   const labels = labelsIn([...takes.in, ...takes.fwd], sas.in);
-  // Without any, nothing may be checked (disable_policy).
-  const isChecked = [...takes.in, ...takes.fwd].some((one) => own.has(one));
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
   const caught: Record<TrafficDirection, (Caught | undefined)[]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
@@ -210,7 +208,6 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
         missing[wayOf(demand) === 'out' ? 'in' : 'out'].add(demand.proto);
     }
     const coming: (Caught | undefined)[] = [];
-    let isMet = false;
     for (const way of ways) {
       const its = takes[way].filter(
         (one) => contains(one.entry.value.selector, answers) || mayBeOurs(one),
@@ -225,22 +222,16 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
       // A policy that allows without templates rejects packets out of a tunnel, and only those
       // (__xfrm_policy_check).
       if (met.length === 0 && (last !== 'allow' || !isPlain)) coming.push(last);
-      if (met.length > 0 || last !== undefined) isMet = true;
       if (way === 'fwd')
         coming.push(onward(answers, host, isOurs, ways.length === 1, takes.fwd.length > 0));
     }
-    if (!isMet && !isPlain && isChecked) coming.push('none');
     caught.in.push(coming.find((one) => one !== undefined));
   }
-  // Where an inbound policy is for the wrong packets, both are missing: told once.
-  const isAmiss = caught.in.includes('none');
-  const unanswered =
-    !isAmiss &&
-    takes.in.some(({ entry, demands }) => {
-      if (!demands.some(isOnlyIts)) return false;
-      const answers = mirrored(entry.value.selector);
-      return !sends.some((one) => meet(one.entry.value.selector, answers));
-    });
+  const unanswered = takes.in.some(({ entry, demands }) => {
+    if (!demands.some(isOnlyIts)) return false;
+    const answers = mirrored(entry.value.selector);
+    return !sends.some((one) => meet(one.entry.value.selector, answers));
+  });
   const obstacle = (direction: TrafficDirection): Obstacle => {
     // Of several, always the same: the order of policies differs between dumps and events.
     const [by] = caught[direction].filter((one) => one !== undefined).sort();
