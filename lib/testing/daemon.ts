@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wrongType, wrongValue } from '../base/argument.ts';
 import { hosts, names } from './argument.ts';
@@ -77,8 +78,10 @@ export class Daemon implements AsyncDisposable {
       failed = error;
     });
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#lines.push(...text.trimEnd().split('\n'));
+      if (stream === null) continue;
+      // A line may come in parts.
+      createInterface({ input: stream }).on('line', (line) => {
+        this.#lines.push(line);
         if (this.#lines.length > KEPT) this.#lines.splice(0, this.#lines.length - KEPT);
       });
     }
