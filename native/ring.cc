@@ -33,7 +33,8 @@ bool Ring::Add(const Entry& entry, const uint8_t* bytes) { return Write(entry, b
 
 bool Ring::Write(const Entry& entry, const uint8_t* bytes, int error) {
   const size_t size = (sizeof(Record) + entry.length + kAlignment - 1) & ~(kAlignment - 1);
-  State state = state_.load(std::memory_order_acquire);
+  // In the order of what the threads tell each other about room (ReadAhead::UntilAdded).
+  State state = state_.load(std::memory_order_seq_cst);
   if (state.taken == end_ && state_.compare_exchange_strong(state, {0, 0})) {
     state = {0, 0};
     end_ = 0;
