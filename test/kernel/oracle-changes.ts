@@ -183,10 +183,10 @@ export class Life {
         const sending = sas.filter((one) => !isIn(one) && one.proto !== 'comp');
         if (sending.length === 0) break;
         const sa = random.pick(sending);
-        // It may be for a CPU that sends nothing.
-        if (this.#hasSiblings(sa)) break;
-        const oseq = 0xffff_ffff;
         const { replayEsn } = sa;
+        // It may be for a CPU that sends nothing. One that says its direction is refused.
+        if (this.#hasSiblings(sa) || (replayEsn && sa.dir)) break;
+        const oseq = 0xffff_ffff;
         const used = replayEsn
           ? { replayEsn: { ...replayEsn, oseq, oseqHi: oseq } }
           : { replay: { oseq, seq: 0, bitmap: 0 } };
