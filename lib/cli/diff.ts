@@ -13,6 +13,7 @@ import { EXIT } from './exit.ts';
 import { type DifferenceRecord, formatJson } from './json.ts';
 import { LookBack } from './look-back.ts';
 import { TIMES_HELP } from './look-back-options.ts';
+import { moment } from './moment.ts';
 import {
   addFormatOptions,
   addNamespaceOption,
@@ -38,13 +39,13 @@ export function diffCommand(): Command {
       'Shows which SAs, policies and tunnels differ between two times of a recording, or of two.\n' +
         'Exit status: 0 if nothing differs (counters aside), 1 if something does, 2 for trouble.',
     )
-    .argument('<before>', 'a recording and a time: FILE@TIME, or FILE for its end')
-    .argument('<after>', 'the same; @TIME: in the first recording');
+    .argument('<before>', 'a recording and a time: FILE@TIME, or FILE for its end', place)
+    .argument('<after>', 'the same; @TIME: in the first recording', place);
   addNamespaceOption(addTunnelOptions(addFormatOptions(command)));
   return command
     .addHelpText('after', TIMES_HELP)
     .addHelpText('after', 'See docs/recording.md; schema/event-2.json describes the JSON.\n')
-    .action(async (before: string, after: string, options: Options) => {
+    .action(async (before: Place, after: Place, options: Options) => {
       const format = formatOf(options, command);
       const judged = judgedBy(options, command);
       endWhenUnread();
@@ -64,10 +65,12 @@ interface Asked {
 }
 
 /** Prints what differs. @returns the exit status */
-async function diff(before: string, after: string, { netns, judged, format }: Asked) {
-  const first = placeOf(before, undefined);
-  const second = placeOf(after, first.path);
-  const looks = [first, second].map(({ path, at }) => new LookBack(path, { at, netns }));
+async function diff(before: Place, after: Place, { netns, judged, format }: Asked) {
+  const looks = [before, after].map(({ path = before.path, at }) => {
+    if (path === undefined)
+      throw new RecordingError(`@${at} names no recording: expected FILE@TIME`);
+    return new LookBack(path, { at, netns }, '@');
+  });
   const [a, b] = looks.map((look) => new LookBackTunnels(look, judged)) as [
     LookBackTunnels,
     LookBackTunnels,
@@ -83,14 +86,17 @@ async function diff(before: string, after: string, { netns, judged, format }: As
   return found > 0 ? EXIT.conditionNotMet : EXIT.done;
 }
 
-/** The recording and time of an argument. */
-function placeOf(text: string, other: string | undefined): { path: string; at?: string } {
+/** A time of a recording; of the other argument's, if it has no path. */
+interface Place {
+  readonly path: string | undefined;
+  readonly at: string | undefined;
+}
+
+/** Parses an argument. */
+function place(text: string): Place {
   const at = text.lastIndexOf('@');
-  const path = at < 0 ? text : text.slice(0, at) || other;
-  if (path === undefined) {
-    throw new RecordingError(`'${printable(text)}' names no recording: expected FILE@TIME`);
-  }
-  return at < 0 ? { path } : { path, at: text.slice(at + 1) };
+  if (at < 0) return { path: text, at: undefined };
+  return { path: text.slice(0, at) || undefined, at: moment(text.slice(at + 1)) };
 }
 
 interface Difference {

@@ -3,7 +3,7 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { MOMENT_HELP } from './moment.ts';
+import { MOMENT_HELP, moment } from './moment.ts';
 
 /** Which times of a recording are meant. */
 export interface SpanOptions {
@@ -22,15 +22,15 @@ export interface LookBackOptions extends SpanOptions {
 /** Adds `--from` and `--to`, and says what times are. */
 export const addSpanOptions = (command: Command): Command =>
   command
-    .option('--from <time>', 'of a recording: begin at this time')
-    .option('--to <time>', 'of a recording: end at this time')
+    .option('--from <time>', 'of a recording: begin at this time', moment)
+    .option('--to <time>', 'of a recording: end at this time', moment)
     .addHelpText('after', TIMES_HELP);
 
 /** Adds `--at` in addition, for what was about then. */
 export const addPartOptions = (command: Command): Command =>
   addSpanOptions(
     command
-      .option('--at <time>', 'of a recording: five seconds before and after this time')
+      .option('--at <time>', 'of a recording: five seconds before and after this time', moment)
       .addOption(calledOtherwise('--since', '--from'))
       .addOption(calledOtherwise('--until', '--to')),
   );
@@ -52,7 +52,7 @@ export function checkSpan({ at, from, to }: SpanOptions, command: Command): void
 const addRecordingOption = (command: Command): Command =>
   command
     .option('-r, --recording <path>', 'look into a recording of `record` instead of this host')
-    .option('--at <time>', 'in it: what was at this time (default: at its end)');
+    .option('--at <time>', 'in it: what was at this time (default: at its end)', moment);
 
 /** Adds `--recording` and `--at`, and says what times are. */
 export const addMomentOptions = (command: Command): Command =>

@@ -29,15 +29,26 @@ export class LookBack {
   /** Whether it begins when the first snapshot is complete. */
   readonly #fromStart: boolean;
   readonly #netns: string | undefined;
+  /** The option that says when it begins. */
+  readonly #name: string;
   /** Parts that could not be read. */
   unreadable = 0;
 
-  /** @throws RecordingError as {@link partOfRecording} */
-  constructor(path: string, { at, from, to, netns }: Omit<LookBackOptions, 'recording'>) {
+  /**
+   * @param name of the option that is `at`
+   * @throws MomentError, RecordingError as {@link partOfRecording}
+   */
+  constructor(
+    path: string,
+    { at, from, to, netns }: Omit<LookBackOptions, 'recording'>,
+    name = '--at',
+  ) {
     this.recording = new Recording(path);
     this.#netns = netns;
     const isMoment = from === undefined && to === undefined;
-    this.span = partOfRecording(this.recording, isMoment ? { at: at ?? 'end' } : { from, to });
+    this.#name = isMoment ? name : '--from';
+    const span = isMoment ? { at: at ?? 'end' } : { from, to };
+    this.span = partOfRecording(this.recording, span, name);
     this.#fromStart = (isMoment ? at : (from ?? 'start')) === 'start';
   }
 
@@ -58,6 +69,7 @@ export class LookBack {
     const playback = new Playback(options);
     const isSpan = isAfter(to, from);
     let next = playback.playTo(records, from);
+    if (playback.isSkipped) tellSkipped(this.#name, from.wall, '; this is what was just before');
     // A part that begins before the first snapshot begins with that.
     while ((isSpan || this.#fromStart) && next !== undefined && !this.#isOpen(playback)) {
       const opened = momentOf(next);
@@ -147,19 +159,27 @@ export class LookBack {
 
 const iso = (time: number) => new Date(time).toISOString();
 
-/** @throws RecordingError for what is no time */
+/** @throws MomentError that names the option */
 function parse(name: string, text: string, whole: Span): number {
   try {
     return parseMoment(text, whole);
   } catch (error) {
-    if (error instanceof MomentError) throw new RecordingError(`${name} ${error.message}`);
+    if (error instanceof MomentError)
+      error.message = `${name} '${printable(text)}': ${error.message}`;
     throw error;
   }
 }
 
+/** An option with its time. */
+const titled = (name: string, wall: number) => `${name}${name === '@' ? '' : ' '}${iso(wall)}`;
+
+/** Says that the clock never showed a time that was asked for. */
+export const tellSkipped = (name: string, wall: number, more = ''): void =>
+  tell(`${titled(name, wall)}: the clock was set forward past it, and never showed it${more}`);
+
 const outside = (name: string, wall: number, { from, to }: Span) =>
   new RecordingError(
-    `${name} ${iso(wall)} is outside of the recording, which is from ${iso(from)} to ${iso(to)}`,
+    `${titled(name, wall)} is outside of the recording, which is from ${iso(from)} to ${iso(to)}`,
   );
 
 const notMeant = (begin: number, end: number, { from, to }: Span) =>
@@ -172,7 +192,7 @@ const notMeant = (begin: number, end: number, { from, to }: Span) =>
  * The part of a whole that is meant: a moment, or what of a span is within the whole.
  *
  * @param whole infinite where it is not known
- * @throws RecordingError for what is no time, or outside of the whole
+ * @throws MomentError; RecordingError for what is outside of the whole
  */
 export function partOf(whole: Span, { at, from, to }: SpanOptions): Span {
   const isWithin = (time: number) => time >= whole.from && time <= whole.to;
@@ -183,12 +203,15 @@ export function partOf(whole: Span, { at, from, to }: SpanOptions): Span {
   }
   const begin = from === undefined ? whole.from : parse('--from', from, whole);
   const end = to === undefined ? whole.to : parse('--to', to, whole);
-  if (from !== undefined && to !== undefined && begin > end)
-    throw new RecordingError(`--from ${iso(begin)} is after --to ${iso(end)}`);
+  if (isBounded({ from, to }) && begin > end)
+    throw new MomentError(`--from ${iso(begin)} is after --to ${iso(end)}`);
   const part = { from: Math.max(begin, whole.from), to: Math.min(end, whole.to) };
   if (part.from <= part.to) return part;
   throw notMeant(begin, end, whole);
 }
+
+/** Whether a span has times of its own at both ends. */
+const isBounded = ({ from = 'start', to = 'end' }: SpanOptions) => from !== 'start' && to !== 'end';
 
 /** From one moment of a recording to another. */
 export interface Part {
@@ -199,20 +222,25 @@ export interface Part {
 /**
  * The part of a recording that is meant, as {@link partOf}.
  *
- * @throws RecordingError for what is no time, or outside of the recording
+ * @throws MomentError; RecordingError for what is outside of the recording
  */
-export function partOfRecording(recording: Recording, { at, from, to }: SpanOptions): Part {
+export function partOfRecording(
+  recording: Recording,
+  { at, from, to }: SpanOptions,
+  name = '--at',
+): Part {
   const { start, end, span } = recording;
   if (at !== undefined) {
-    const moment = momentIn(recording, '--at', at);
-    if (isAfter(start, moment) || isAfter(moment, end)) throw outside('--at', moment.wall, span);
+    const moment = momentIn(recording, name, at);
+    if (isAfter(start, moment) || isAfter(moment, end)) throw outside(name, moment.wall, span);
     return { from: moment, to: moment };
   }
   const begin = from === undefined ? start : momentIn(recording, '--from', from);
   const finish = to === undefined ? end : momentIn(recording, '--to', to);
-  if (from !== undefined && to !== undefined && isAfter(begin, finish)) {
-    const why = begin.wall > finish.wall ? '' : ': the clock was set back between them';
-    throw new RecordingError(`--from ${iso(begin.wall)} is after --to ${iso(finish.wall)}${why}`);
+  if (isBounded({ from, to }) && isAfter(begin, finish)) {
+    const text = `--from ${iso(begin.wall)} is after --to ${iso(finish.wall)}`;
+    if (begin.wall > finish.wall) throw new MomentError(text);
+    throw new RecordingError(`${text}: the clock was set back between them`);
   }
   const part = {
     from: isAfter(start, begin) ? start : begin,
@@ -234,12 +262,12 @@ function momentIn({ start, end, runs, span }: Recording, name: string, text: str
   const run = found.at(-1);
   if (run === undefined) {
     throw new RecordingError(
-      `${name} ${iso(wall)}: the recording has nothing of this time, because the clock was set back`,
+      `${titled(name, wall)}: the recording has nothing of this time, because the clock was set back`,
     );
   }
   if (found.length > 1) {
     tell(
-      `${name} ${iso(wall)}: the clock was set back past it; this is about the last time that it showed it`,
+      `${titled(name, wall)}: the clock was set back past it; this is about the last time that it showed it`,
     );
   }
   return { run, wall };

@@ -1,6 +1,6 @@
 /** Times as people write them on the command line. @module */
+import { InvalidArgumentError } from 'commander';
 import { parseDuration } from '../base/duration.ts';
-import { printable } from '../wire/text.ts';
 
 const TIME_OF_DAY = /^(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,9})?))?$/;
 const DATE = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
@@ -9,8 +9,11 @@ const DATE = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2
 export const MOMENT_HELP =
   '2026-11-29T03:12:00, 03:12 (local time), +5m (after the beginning), -5m (before the end), start, end';
 
-/** A text that is no time, or none here. */
-export class MomentError extends Error {}
+/**
+ * A time that cannot be meant, whatever was recorded: wrong usage. That a recording has nothing of a time is
+ * a RecordingError.
+ */
+export class MomentError extends InvalidArgumentError {}
 
 /** What times refer to, in milliseconds since 1970; infinite where it is not known. */
 export interface Bounds {
@@ -27,7 +30,7 @@ export interface Bounds {
 export function parseMoment(text: string, { from, to }: Bounds): number {
   const known = (time: number, what: string) => {
     if (Number.isFinite(time)) return time;
-    throw new MomentError(`'${printable(text)}' depends on ${what}, which is not known here`);
+    throw new MomentError(`It depends on ${what}, which is not known here.`);
   };
   if (text === 'start') return known(from, 'the beginning');
   if (text === 'end') return known(to, 'the end');
@@ -45,12 +48,25 @@ export function parseMoment(text: string, { from, to }: Bounds): number {
     return dayOf(known(from, 'the beginning or the end'), on, (time) => time >= from, 1);
   }
   // Without a time of day, JavaScript takes a date as UTC.
-  const time = DATE.test(text)
+  const time = isDate(text)
     ? Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T'))
     : Number.NaN;
   if (!Number.isNaN(time)) return time;
   const sign = parseDuration(text) === undefined ? '' : ` (+${text} or -${text})`;
-  throw new MomentError(`'${printable(text)}' is not a time${sign}: ${MOMENT_HELP}`);
+  throw new MomentError(`It must be a time${sign}: ${MOMENT_HELP}.`);
+}
+
+/** Parses an option whose time depends on a recording. @returns the text @throws MomentError */
+export function moment(text: string): string {
+  parseMoment(text, { from: 0, to: 0 });
+  return text;
+}
+
+/** Whether it has the form of a date that there is: JavaScript takes 02-30 as 03-02. */
+function isDate(text: string): boolean {
+  if (!DATE.test(text)) return false;
+  const day = new Date(`${text.slice(0, 10)}T00:00Z`);
+  return !Number.isNaN(day.getTime()) && day.getUTCDate() === +text.slice(8, 10);
 }
 
 /** A time of day on the day of a time, or on the day before or after: which days differ in length. */

@@ -10,7 +10,7 @@ import { filterHelp } from '../monitor/filter-keys.ts';
 // Every subcommand that decodes messages uses some of these options.
 import '../monitor/trace.ts';
 import type { WatchOptions } from './events/event-streams.ts';
-import { MomentError, parseMoment } from './moment.ts';
+import { parseMoment } from './moment.ts';
 import type { Colors } from './terminal/colors.ts';
 
 /** Options for the output format. */
@@ -97,13 +97,8 @@ function notKept(): never {
 /** Parses a time from now on. */
 function later(text: string): number {
   const from = Date.now();
-  try {
-    const time = parseMoment(text, { from, to: Number.POSITIVE_INFINITY });
-    if (time >= from) return time;
-  } catch (error) {
-    if (error instanceof MomentError) throw new InvalidArgumentError(`${error.message}.`);
-    throw error;
-  }
+  const time = parseMoment(text, { from, to: Number.POSITIVE_INFINITY });
+  if (time >= from) return time;
   throw new InvalidArgumentError('It must not be over.');
 }
 

@@ -11,8 +11,14 @@ import { MAGIC } from '../recording/format.ts';
 import { isRecording, RecordReader } from '../recording/read-blocks.ts';
 import { type Recorded, RecordingError } from '../recording/recorded.ts';
 import { isRecordingFile, Recording, type Span } from '../recording/recording.ts';
-import { isAfter, momentOf, type RecordingRecord } from '../recording/records.ts';
-import { type Part, partOf, partOfRecording } from './look-back.ts';
+import {
+  isAfter,
+  isSkipped,
+  type Moment,
+  momentOf,
+  type RecordingRecord,
+} from '../recording/records.ts';
+import { type Part, partOf, partOfRecording, tellSkipped } from './look-back.ts';
 import type { SpanOptions } from './look-back-options.ts';
 
 export const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
@@ -38,7 +44,7 @@ const AROUND = 5000;
  *
  * @param file `-` for standard input
  * @param isEnough whether to stop reading
- * @throws RecordingError that begins with the file's name
+ * @throws MomentError; RecordingError that begins with the file’s name
  */
 export async function readRecordedFile(
   file: string,
@@ -63,7 +69,8 @@ export async function readRecordedFile(
         from: { run, wall: from.wall - around },
         to: { run: around === 0 ? to.run : run, wall: to.wall + around },
       };
-      take = (some) => show(partOfRecords(some as Iterable<RecordingRecord>, part));
+      const asked = around === 0 ? undefined : from;
+      take = (some) => show(partOfRecords(some as Iterable<RecordingRecord>, part, asked));
     } else {
       const { from, to } = partOf(about?.isFile() ? await spanOf(readAll) : UNKNOWN, options);
       take = (some) => show(within(some, from - around, to + around));
@@ -106,13 +113,20 @@ async function spanOf(readAll: (take: Show) => Promise<void>): Promise<Span> {
   return from > to ? UNKNOWN : { from, to };
 }
 
+/** @param asked the moment that the part is around, if it is */
 function* partOfRecords(
   records: Iterable<RecordingRecord>,
   { from, to }: Part,
+  asked: Moment | undefined,
 ): Generator<RecordingRecord, void> {
+  let before: RecordingRecord | undefined;
   for (const record of records) {
     const moment = momentOf(record);
+    if (asked && before && isAfter(moment, asked) && !isAfter(momentOf(before), asked)) {
+      if (isSkipped(asked.wall, before.time, record)) tellSkipped('--at', asked.wall);
+    }
     if (!isAfter(from, moment) && !isAfter(moment, to)) yield record;
+    before = record;
   }
 }
 

@@ -156,24 +156,35 @@ export function sending(
   // (net/xfrm/xfrm_interface_core.c, xfrmi_xmit2).
   const flow = outermostFlow(packet.flow, first);
   const second = send(tables, { ...packet, flow, ifindex: under, ifId });
-  stages.push(second);
-  if (second.outcome === 'dropped' || hasOwnRoute(second)) return second;
-  const why =
-    second.outcome === 'clear'
-      ? `sends nothing without an SA: ${second.because}`
-      : 'sends nothing in transport mode, whose route leads back to it';
-  return {
-    outcome: 'dropped',
-    because: `${device} is an xfrm interface, and ${why}`,
-    counters: [],
-  };
+  const refusal = refusalOf(second);
+  if (refusal === undefined) {
+    stages.push(second);
+    return second;
+  }
+  const because = `${device} is an xfrm interface, and ${refusal}`;
+  const refused = { ...second, outcome: 'dropped', because, counters: [], through: [] } as const;
+  stages.push(refused);
+  return refused;
 }
+
+/** Why an xfrm interface sends nothing: it decides before an SA is used. */
+function refusalOf(found: Sending): string | undefined {
+  const { outcome, because, counters } = found;
+  if (outcome === 'clear') return `sends nothing without an SA: ${because}`;
+  const isFound = outcome === 'protected' || counters.some((one) => USED_UP.has(one));
+  return isFound && !hasOwnRoute(found)
+    ? 'sends nothing in transport mode, whose route leads back to it'
+    : undefined;
+}
+
+/** Counters of SAs that are found, and cannot be used. */
+const USED_UP: ReadonlySet<string> = new Set(['XfrmOutStateExpired', 'XfrmOutStateSeqError']);
 
 type Way = Pick<RouteAnswer, 'device' | 'ifindex' | 'ifId' | 'under' | 'noXfrm'>;
 
 /** Whether it leaves by the route of an SA, not by its own: in transport mode it keeps that. */
-const hasOwnRoute = ({ through }: Sending): boolean =>
-  through.some(({ mode }) => mode !== 'transport');
+const hasOwnRoute = ({ templates }: Sending): boolean =>
+  templates.some(({ sa }) => sa && sa.mode !== 'transport');
 
 /** What its SAs, all of transport mode, make of it. */
 function outermostFlow(flow: Flow, { through }: Sending): Flow {

@@ -5,7 +5,7 @@ import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { XfrmStat } from '../monitor/xfrm-stat.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
-import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
+import { type TunnelMonitor, tunnelsOf } from '../tunnel/tunnel-monitor.ts';
 import { GAPS, type Metric } from './metric.ts';
 import { SeriesLabels, SeriesReading } from './series-text.ts';
 import { TunnelBook, type TunnelSeries } from './tunnel-series.ts';
@@ -45,6 +45,8 @@ export class MetricsSource {
   read: (wall: number) => void = () => {};
   /** The reading of tunnels that is under way. */
   #reading: Generator | undefined;
+  /** Up to where tunnels have been read (Tunnels.shownSince). */
+  #shows = 0;
   /** When the tables were last known to be right and the counters read, in ms since 1970. */
   syncedAt: number | undefined;
   /** Why nobody watches. */
@@ -71,6 +73,7 @@ export class MetricsSource {
     this.doubtedSince = undefined;
     this.syncedAt = monitor.countersReadAt.wall;
     this.tunnels.suspend();
+    this.#shows = tunnelsOf(monitor).shows;
     const missed = this.tunnels.read(monitor.tunnels, Date.now());
     this.gaps.restart += missed;
     this.tunnels.retain(new Set(Array.from(monitor.tunnels, ({ id }) => id)));
@@ -114,14 +117,19 @@ export class MetricsSource {
   update(): void {
     const { monitor } = this;
     if (monitor === undefined || monitor.closed) return;
-    this.gaps.missed += this.tunnels.read(monitor.tunnels, Date.now());
+    const tunnels = tunnelsOf(monitor);
+    const { shows } = tunnels;
+    this.gaps.missed += this.tunnels.read(tunnels.shownSince(this.#shows), Date.now());
+    this.#shows = shows;
   }
 
   /** Does the same, with pauses. */
   *updating(): Generator<undefined, undefined> {
     const { monitor } = this;
     if (monitor === undefined || monitor.closed) return;
-    const reading = this.tunnels.reading(monitor.tunnels);
+    const tunnels = tunnelsOf(monitor);
+    const { shows } = tunnels;
+    const reading = this.tunnels.reading(tunnels, this.#shows);
     let step = reading.next();
     for (; !step.done; step = reading.next()) {
       yield;
@@ -129,6 +137,8 @@ export class MetricsSource {
       if (this.monitor !== monitor || monitor.closed) return;
     }
     this.gaps.missed += step.value;
+    // Another reading may have come further.
+    this.#shows = Math.max(this.#shows, shows);
   }
 
   /** Reads the values of its tunnels' series, with a pause after each of its parts. */

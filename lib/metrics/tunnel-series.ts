@@ -3,7 +3,7 @@ import type { StateEntry } from '../monitor/xfrm-views.ts';
 import { labelText } from '../tunnel/sa-group.ts';
 import type { Tunnel, TunnelState } from '../tunnel/tunnel.ts';
 import type { TunnelDownReason } from '../tunnel/tunnel-changes.ts';
-import type { TunnelsView } from '../tunnel/tunnel-monitor.ts';
+import type { Tunnels } from '../tunnel/tunnels.ts';
 import { countsOf, type SaCounts, TunnelTotals } from './tunnel-totals.ts';
 
 /** The name of the sum over tunnels beyond the limit. No expected tunnel may have it. */
@@ -201,12 +201,12 @@ export class TunnelBook {
     return missed + this.#readFresh(fresh, now);
   }
 
-  /** Reads a monitor's tunnels, with pauses in which they may change. */
-  *reading(tunnels: TunnelsView): Generator<undefined, number> {
+  /** Reads tunnels that were shown since, with pauses in which they may change. */
+  *reading(tunnels: Tunnels, shows: number): Generator<undefined, number> {
     let missed = 0;
     let count = 0;
     const fresh: string[] = [];
-    for (const tunnel of tunnels) {
+    for (const tunnel of tunnels.shownSince(shows)) {
       const found = this.#readKnown(tunnel);
       if (found === undefined) fresh.push(tunnel.id);
       else missed += found;

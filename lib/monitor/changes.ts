@@ -1,5 +1,6 @@
 /** Changes of a live table, as one union: switch over `kind`. @module */
 import type { EventTime } from '../netlink/event.ts';
+import type { TableEntry } from './table.ts';
 
 /** The kinds of object, by name. */
 export type ObjectTypes = Record<string, object>;
@@ -89,6 +90,27 @@ export interface SyncReport {
   /** Milliseconds since then, or since the round began. */
   readonly durationMs: number;
   readonly time: EventTime;
+}
+
+/** What a comparison found of which no change tells. */
+export interface CounterReading<K extends ObjectTypes> {
+  /** When the dump began: counters that did not move had their present values then. */
+  readonly began: EventTime;
+  /** The entries whose counters moved since the last comparison, by kind of object. */
+  readonly moved: { readonly [Name in ObjectName<K>]: Iterable<TableEntry<K[Name]>> };
+}
+
+const counterReadings = new WeakMap<SyncReport, CounterReading<never>>();
+
+/** @param report of a comparison, as a {@link Reconciler} emitted it */
+export const counterReading = <K extends ObjectTypes>(report: SyncReport): CounterReading<K> =>
+  counterReadings.get(report) as CounterReading<never>;
+
+export function setCounterReading<K extends ObjectTypes>(
+  report: SyncReport,
+  reading: CounterReading<K>,
+): void {
+  counterReadings.set(report, reading as CounterReading<never>);
 }
 
 export type TableChange<K extends ObjectTypes> = ObjectChange<K> | TableOverrun | SyncReport;

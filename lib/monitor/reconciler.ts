@@ -7,12 +7,14 @@
  */
 import type { EventTime } from '../netlink/event.ts';
 import type { Digest } from '../wire/digest.ts';
-import type {
-  ObjectChange,
-  ObjectName,
-  ObjectTypes,
-  RemovalReason,
-  TableChange,
+import {
+  type CounterReading,
+  type ObjectChange,
+  type ObjectName,
+  type ObjectTypes,
+  type RemovalReason,
+  setCounterReading,
+  type TableChange,
 } from './changes.ts';
 import { DumpOrder } from './dump-order.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
@@ -97,7 +99,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   #notBefore = Number.NEGATIVE_INFINITY;
   #backoff: number;
   #waits = 0;
-  #began = 0;
+  #began: EventTime;
   #since: number | undefined;
   /** Counts since the tables were last right. */
   #tally = { ...NOTHING };
@@ -115,6 +117,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#orders = Object.fromEntries(orders) as Orders<K>;
     this.#staging = this.#staged();
     this.#time = host.now();
+    this.#began = this.#time;
     this.#reading = { round: 0, time: this.#time };
     this.#live = this.#rows();
   }
@@ -253,7 +256,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#phase = 'dumping';
     this.#wanted = false;
     this.#uncertain = false;
-    this.#began = this.#host.now().monotonic;
+    this.#began = this.#host.now();
     this.#tally.rounds++;
     this.#rounds++;
     this.#dumped = 0;
@@ -299,13 +302,13 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
 
   /** Dumps take at most half of the time, unless another chooses it. */
   #rest(least: number, now: number): number {
-    return this.#limits.most === 0 ? 0 : Math.max(least, now - this.#began);
+    return this.#limits.most === 0 ? 0 : Math.max(least, now - this.#began.monotonic);
   }
 
   #settled(): void {
     const [tally, time] = [this.#tally, this.#time];
     const lost = this.#opened && tally.overruns + tally.malformed > 0;
-    const durationMs = time.monotonic - (this.#since ?? this.#began);
+    const durationMs = time.monotonic - (this.#since ?? this.#began.monotonic);
     const { least } = this.#limits;
     this.#end();
     this.#backoff = least;
@@ -315,7 +318,12 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#since = undefined;
     this.#tally = { ...NOTHING };
     this.#explaining = [];
-    this.#host.emit({ kind: lost ? 'resynced' : 'refreshed', ...tally, durationMs, time });
+    const kind = lost ? 'resynced' : 'refreshed';
+    const change = { kind, ...tally, durationMs, time } as const;
+    const moved = this.#names.map((name) => [name, this.tables[name].takeRecounted()]);
+    const reading = { began: this.#began, moved: Object.fromEntries(moved) };
+    setCounterReading(change, reading as CounterReading<K>);
+    this.#host.emit(change);
     if (this.#wanted) this.wake();
   }
 
@@ -508,7 +516,10 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
           table.set(key, { id, uid, value, countersReadAt });
           if (before === value) return;
           const fields = this.#model.kinds[object].differences(before, value);
-          if (fields.length === 0) return;
+          if (fields.length === 0) {
+            table.recounted(key);
+            return;
+          }
           count('updated');
           tell({
             kind: 'updated',

@@ -251,6 +251,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     ) {
       const { id, uid } = entry;
       staged.live.set(key, { id, uid, value, countersReadAt: reading.time });
+      staged.live.recounted(key);
       row.reading = reading;
     } else staged.set(key, value);
   }

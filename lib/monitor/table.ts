@@ -70,6 +70,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   readonly #indexers: Indexers<Value>;
   /** Each is built on first use. */
   #indexes = new Map<Indexer<Value>, Index>();
+  #recounted = new Set<string>();
 
   constructor(indexers: Indexers<Value>) {
     this.#indexers = indexers;
@@ -168,6 +169,28 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
       if (Object.is(old, term)) continue;
       leave(index, old, key);
       enter(index, term, key);
+    }
+  }
+
+  /** Notes that only counters of a row changed, of which no change tells. */
+  recounted(key: string): void {
+    this.#recounted.add(key);
+  }
+
+  /**
+   * @returns the rows whose counters changed since this was last called, with the entries that they
+   *   have when they are asked for
+   */
+  takeRecounted(): Iterable<TableEntry<Value>> {
+    const keys = this.#recounted;
+    this.#recounted = new Set();
+    return { [Symbol.iterator]: () => this.#entriesOf(keys) };
+  }
+
+  *#entriesOf(keys: Iterable<string>): Generator<TableEntry<Value>, undefined> {
+    for (const key of keys) {
+      const entry = this.get(key);
+      if (entry) yield entry;
     }
   }
 

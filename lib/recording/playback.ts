@@ -5,7 +5,15 @@
 import type { EventTime } from '../netlink/event.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import { RecordedNamespace, type RecordedTunnelOptions } from './recorded-namespace.ts';
-import { type HostInfo, isAfter, type Moment, momentOf, type RecordingRecord } from './records.ts';
+import {
+  type HostInfo,
+  isAfter,
+  isSkipped,
+  type Moment,
+  momentOf,
+  passedUntil,
+  type RecordingRecord,
+} from './records.ts';
 
 export interface PlaybackOptions {
   /** How tunnels are judged; without it, only SAs and policies are followed. */
@@ -30,6 +38,8 @@ export class Playback {
   #now: EventTime | undefined;
   /** Added to recorded monotonic times, so that they continue after a reboot. */
   #shift = 0;
+  /** Whether the wall clock never showed the time played to: it was set forward past it. */
+  isSkipped = false;
 
   constructor(options: PlaybackOptions) {
     this.#options = options;
@@ -81,11 +91,9 @@ export class Playback {
       this.#finish();
       return;
     }
-    // If the clock was set in between, less time has passed than it says.
-    const most =
-      next?.kind === 'datagram' || next?.kind === 'note' ? next.time.monotonic : Infinity;
-    const passed = Math.min(wall - now.wall, most + this.#shift - now.monotonic);
-    this.#set({ wall, monotonic: now.monotonic + Math.max(0, passed) });
+    const recorded = { wall: now.wall, monotonic: now.monotonic - this.#shift };
+    this.isSkipped = isSkipped(wall, recorded, next);
+    this.#set({ wall, monotonic: now.monotonic + passedUntil(wall, recorded, next) });
     this.#finish();
   }
 

@@ -11,7 +11,7 @@ import {
   isAccepted,
   routedAddress,
 } from '../monitor/address-table.ts';
-import type { TableChange } from '../monitor/changes.ts';
+import { counterReading, type TableChange } from '../monitor/changes.ts';
 import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import { xfrmModel } from '../monitor/xfrm-table.ts';
 import { PoliciesView, StatesView } from '../monitor/xfrm-views.ts';
@@ -297,7 +297,8 @@ export class RecordedNamespace {
         return;
       }
       this.#heardUntil = this.#now.monotonic;
-      tunnels.readCounters(this.states, change.time);
+      const { moved, began } = counterReading<XfrmObjectTypes>(change);
+      tunnels.readCounters(moved.state, change.time, began);
       while (!tunnels.evaluateSomeCounters(this.#now, this.#heardUntil));
       this.#report(change);
       return;

@@ -19,7 +19,7 @@ import { messageOf } from '../xfrm/messages.ts';
 import { xfrm_usersa_id, xfrm_usersa_info } from '../xfrm/structs.ts';
 import { type BlockStore, BlockWriter } from './block-writer.ts';
 import { EventRecorder } from './event-recorder.ts';
-import type { HostInfo, Note } from './records.ts';
+import { CLOCK_SET, type HostInfo, type Note } from './records.ts';
 
 export interface RecorderOptions {
   /** Version of this program. */
@@ -80,8 +80,6 @@ const LOOK_AT = Uint8Array.from({ length: 256 }, (_, type) => {
 /** Milliseconds between two looks at the clock and the error counters. */
 const TICK = 1000;
 const STAT = 10_000;
-/** Milliseconds by which the wall clock may move between two looks without having been set. */
-const SET = 100;
 /** Milliseconds after which the owner of a port ID is looked up again when an event names it. */
 const OWNER = 1000;
 /** Owners remembered. */
@@ -277,7 +275,7 @@ export class Recorder {
     const offset = clockOffset();
     const by = offset - this.#offset;
     this.#offset = offset;
-    if (Math.abs(by) > SET) this.#note(0, { kind: 'clock-set', by: Math.round(by) });
+    if (Math.abs(by) > CLOCK_SET) this.#note(0, { kind: 'clock-set', by: Math.round(by) });
   }
 
   #readStats(): void {

@@ -77,6 +77,30 @@ export const isAfter = (a: Moment, b: Moment): boolean =>
 /** The moment of a record. */
 export const momentOf = ({ run, time }: Base): Moment => ({ run, wall: time.wall });
 
+/** Milliseconds by which the wall clock may move between two looks without having been set. */
+export const CLOCK_SET = 100;
+
+/**
+ * Milliseconds that passed from one record until the wall clock showed a time, before the next record. If it
+ * was set forward in between, that is less than it says.
+ */
+export function passedUntil(
+  wall: number,
+  { wall: before, monotonic }: EventTime,
+  next: RecordingRecord | undefined,
+): number {
+  const isKnown = next?.kind === 'datagram' || next?.kind === 'note';
+  const most = isKnown ? Math.max(0, next.time.monotonic - monotonic) : Number.POSITIVE_INFINITY;
+  return Math.min(wall - before, most);
+}
+
+/** Whether the wall clock never showed a time after a record, because it was set forward past it. */
+export const isSkipped = (
+  wall: number,
+  before: EventTime,
+  next: RecordingRecord | undefined,
+): boolean => wall - before.wall - passedUntil(wall, before, next) > CLOCK_SET;
+
 interface Base {
   readonly time: EventTime;
   /** {@link Moment.run}. */

@@ -8,11 +8,13 @@ import {
   wrongValue,
 } from '../base/argument.ts';
 import { later } from '../base/later.ts';
+import { counterReading } from '../monitor/changes.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
 import { onDefaults, type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
+import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
 import { type EventTime, now } from '../netlink/event.ts';
 import { type SocketOwner, SocketOwners, StateError } from '../socket/index.ts';
@@ -64,6 +66,9 @@ export interface TunnelsView extends Iterable<Tunnel> {
    */
   filter(by: (tunnel: Tunnel) => unknown): Tunnel[];
 }
+
+/** What a monitor's {@link TunnelMonitor.tunnels} are, for this package. */
+export const tunnelsOf = ({ tunnels }: TunnelMonitor): Tunnels => tunnels as Tunnels;
 
 /** Worst first; within a state, by id. */
 export function worstTunnelFirst(a: Tunnel, b: Tunnel): number {
@@ -476,14 +481,16 @@ export class TunnelMonitor
         this.#tell({ ...change, time: now() });
         return;
       case 'resynced':
-      case 'refreshed':
+      case 'refreshed': {
+        const { moved, began } = counterReading<XfrmObjectTypes>(change);
         this.#tunnels.setDefaults(this.#xfrmMonitor.policyDefaults);
         // Finishes the previous reading first.
         if (this.#reading) this.#count(Infinity);
-        this.#tunnels.readCounters(this.#xfrmMonitor.states, change.time);
+        this.#tunnels.readCounters(moved.state, change.time, began);
         this.#reading = change;
         this.#count(SLICE);
         return;
+      }
       default:
         this.#tunnels.change(change);
     }

@@ -46,6 +46,14 @@ const MOMENTS = 1024;
 
 type Refused = Tunnel['refused'];
 
+/** What the tunnels of a monitor have in common. */
+export interface Showing {
+  /** When the last reading of counters began by which all tunnels have been evaluated. */
+  readAt: EventTime;
+  /** How often one was shown. */
+  count: number;
+}
+
 /** One tunnel, while it is listed. */
 export class TunnelRecord implements Due {
   id: string;
@@ -55,8 +63,15 @@ export class TunnelRecord implements Due {
   readonly #apart: boolean;
   evaluation: StateEvaluation | undefined;
   warningState: WarningState | undefined;
+  readonly #showing: Showing;
+  /** When it was last shown: the number of that. */
+  shown = 0;
+  /** When the reading of counters began by which it was last evaluated. */
+  #readAt: EventTime;
   /** As last shown, if someone has asked; else {@link #view} is what it is to be made from. */
   #tunnel: Tunnel | undefined;
+  /** The reading that it shows. */
+  #tunnelAt: EventTime | undefined;
   #view: View | undefined;
   /** Its group; undefined: an expected tunnel that never existed. */
   group: SaGroup | undefined;
@@ -95,9 +110,11 @@ export class TunnelRecord implements Due {
   #carried: PerDirection<TunnelTraffic> = NO_TRAFFICS;
   #refused: Refused = NOTHING_REFUSED;
 
-  constructor(id: string, apart: boolean, expected?: NamedExpectedTunnel) {
+  constructor(id: string, apart: boolean, showing: Showing, expected?: NamedExpectedTunnel) {
     this.id = id;
     this.#apart = apart;
+    this.#showing = showing;
+    this.#readAt = showing.readAt;
     this.expected = expected;
   }
 
@@ -145,17 +162,12 @@ export class TunnelRecord implements Due {
     return sum;
   }
 
-  /** The counters were read, and none of its own moved: an evaluation would not change. */
+  /** By a reading of the counters, none of its own had moved. It is noted when that matters. */
   unmoved({ monotonic }: EventTime): void {
     const { evaluation } = this;
-    // It was evaluated meanwhile.
-    if (evaluation && evaluation.counters.at >= monotonic) return;
-    if (evaluation) evaluation.counters = recounted(evaluation.counters, monotonic);
-    // Its entries hold the time of the reading.
-    if (this.isEmpty) return;
-    if (this.#view && !this.#apart) this.#view.entries = undefined;
-    else if (this.#view) this.#view.entries = this.#entries;
-    else if (this.#tunnel) this.#tunnel = Object.freeze({ ...this.#tunnel, ...this.#entries });
+    if (evaluation && evaluation.counters.at < monotonic) {
+      evaluation.counters = recounted(evaluation.counters, monotonic);
+    }
   }
 
   get refused(): Refused {
@@ -230,10 +242,18 @@ export class TunnelRecord implements Due {
     return this.#tunnel !== undefined || this.#view !== undefined;
   }
 
-  /** As last shown; undefined before that. */
+  /** As last shown, but for the time at which its counters were read; undefined before that. */
   get tunnel(): Tunnel | undefined {
-    if (this.#view) this.#tunnel = tunnelOf(this.#view, this.#view.entries ?? this.#entries);
+    const { readAt } = this.#showing;
+    const at = this.#readAt.monotonic > readAt.monotonic ? this.#readAt : readAt;
+    if (this.#view) {
+      const { entries = this.#entries } = this.#view;
+      this.#tunnel = tunnelOf(this.#view, asRead(entries, at));
+    } else if (this.#tunnel && this.#tunnelAt !== at && !this.isWithoutSas) {
+      this.#tunnel = Object.freeze({ ...this.#tunnel, ...asRead(this.#tunnel, at) });
+    }
     this.#view = undefined;
+    this.#tunnelAt = at;
     return this.#tunnel;
   }
 
@@ -242,13 +262,19 @@ export class TunnelRecord implements Due {
     if (this.#view) this.#view.entries ??= this.#entries;
   }
 
-  /** Shows it as it is now; the state must be known. */
-  show(): void {
+  /**
+   * Shows it as it is now; the state must be known.
+   *
+   * @param readAt when the reading of counters began by which it was evaluated
+   */
+  show(readAt: EventTime): void {
     const { contents, evaluation, orientation, expected } = this;
     const { out, in: inbound } = contents.sas;
     // Without SAs some of it is as it was.
     const before = out.length + inbound.length === 0 ? this.tunnel : undefined;
     const had = this.isEmpty ? before : undefined;
+    this.shown = ++this.#showing.count;
+    this.#readAt = readAt;
     this.#tunnel = undefined;
     this.#view = {
       id: this.id,
@@ -280,6 +306,24 @@ export class TunnelRecord implements Due {
 }
 
 type Entries = Pick<Tunnel, 'sas' | 'larval' | 'policies' | 'parts'>;
+
+/** Entries as of a reading that found the same counters, or of a later event. */
+function asRead({ sas, larval, policies, parts }: Entries, at: EventTime): Entries {
+  const all = (entries: readonly StateEntry[]) =>
+    entries.map((entry) =>
+      entry.countersReadAt.monotonic < at.monotonic ? { ...entry, countersReadAt: at } : entry,
+    );
+  const each = ({ out, in: inbound }: PerDirection<readonly StateEntry[]>) => ({
+    out: all(out),
+    in: all(inbound),
+  });
+  return {
+    sas: each(sas),
+    larval: larval.length === 0 ? larval : all(larval),
+    policies,
+    parts: parts?.map((part) => ({ ...part, sas: each(part.sas) })),
+  };
+}
 
 /**
  * What a tunnel is made from when someone asks for it: nothing here changes, while its record goes

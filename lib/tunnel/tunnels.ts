@@ -35,7 +35,7 @@ import type { TunnelThresholds } from './thresholds.ts';
 import { carries, isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './tunnel-changes.ts';
 import { DIRECTIONS, NO_CONTENTS, type Sa } from './tunnel-contents.ts';
-import { TunnelRecord } from './tunnel-record.ts';
+import { type Showing, TunnelRecord } from './tunnel-record.ts';
 import { differences, evaluateLeaks, evaluateWarnings, type Surplus } from './warnings.ts';
 
 export interface TunnelsHost extends Pick<LocalAddresses, 'has' | 'isLocal' | 'lost'> {
@@ -56,8 +56,10 @@ const REMEMBERED = 10_000;
 const WALL_CLOCK_SET = 500;
 /** Groups evaluated per slice after a counter reading … */
 const SOME = 16;
-/** … and SAs read, and tunnels that only show its time. */
+/** … and SAs read. */
 const MORE = 128;
+/** Before all readings. */
+const NEVER: EventTime = { wall: -Infinity, monotonic: -Infinity };
 
 export class Tunnels {
   readonly #host: TunnelsHost;
@@ -81,6 +83,9 @@ export class Tunnels {
   countersReadAt: EventTime;
   /** When the counters were last read; some tunnels may not be evaluated yet. */
   #read: EventTime;
+  /** When that reading began. */
+  #readBegan = NEVER;
+  readonly #showing: Showing = { readAt: NEVER, count: 0 };
   /** Groups still to be evaluated after the last counter reading. */
   readonly #unevaluated = new Set<SaGroup>();
   /** What remains to be done by that reading. */
@@ -114,9 +119,22 @@ export class Tunnels {
     this.countersReadAt = now;
     this.#wallOffset = now.wall - now.monotonic;
     for (const one of expected) {
-      const record = new TunnelRecord(one.name, apart, one);
+      const record = new TunnelRecord(one.name, apart, this.#showing, one);
       this.#records.set(record.id, record);
       this.#vacant.add(record);
+    }
+  }
+
+  /** How often a tunnel was shown, for {@link shownSince}. */
+  get shows(): number {
+    return this.#showing.count;
+  }
+
+  /** The tunnels that were shown since; the others are as they were, but for the time of a reading. */
+  *shownSince(shows: number): Generator<Tunnel> {
+    for (const record of this.#records.values()) {
+      const tunnel = record.shown > shows ? record.tunnel : undefined;
+      if (tunnel) yield tunnel;
     }
   }
 
@@ -238,7 +256,7 @@ export class Tunnels {
       sa.record?.hold();
       sa.entry = entry;
       sa.read = undefined;
-      if (kind === 'expiring') sa.softAt ??= time.wall;
+      if (kind === 'expiring' || isSoftSpent(value)) sa.softAt ??= time.wall;
     } else {
       // A resync can mistake another SA for the previous one (docs/consistency.md).
       const last = sa.entry.value;
@@ -275,10 +293,11 @@ export class Tunnels {
    * or that changed meanwhile: nothing new is known about the others, and effects of time alone
    * have deadlines ({@link next}).
    *
-   * @param states a live table, read as that goes on
+   * @param states at least those whose counters moved, as a live table has them as that goes on
+   * @param began when the reading began
    */
-  readCounters(states: Iterable<StateEntry>, now: EventTime): void {
-    this.#counting = this.#count(states, now);
+  readCounters(states: Iterable<StateEntry>, now: EventTime, began = now): void {
+    this.#counting = this.#count(states, now, began);
   }
 
   /**
@@ -294,6 +313,7 @@ export class Tunnels {
     this.flush(now, heardUntil);
     if (this.countersReadAt !== this.#read) {
       this.countersReadAt = this.#read;
+      this.#showing.readAt = this.#readBegan;
       this.#sampleSurplus(this.#read);
     }
     return true;
@@ -303,27 +323,28 @@ export class Tunnels {
   *#count(
     states: Iterable<StateEntry>,
     read: EventTime,
+    began: EventTime,
   ): Generator<undefined, undefined, EventTime> {
     let count = 0;
     // Until all entries are known, tunnels are evaluated by the former reading.
     this.#isKnown = false;
     for (const entry of states) {
-      const sa = this.#members.sas.get(entry.uid);
-      if (sa === undefined) continue;
-      sa.read = entry;
-      // Unchanged values are the same object (lib/monitor/staging-tables.ts).
-      if (sa.entry.value !== entry.value) {
-        for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
-      }
       if (++count % MORE === 0) yield;
+      const sa = this.#members.sas.get(entry.uid);
+      // Unchanged values are the same object (lib/monitor/staging-tables.ts).
+      if (sa === undefined || sa.entry.value === entry.value) continue;
+      sa.read = entry;
+      for (const group of this.#members.servedBy(sa)) this.#unevaluated.add(group);
     }
     this.#isKnown = true;
     this.#read = read;
+    this.#readBegan = began;
     this.#followWallClock(read);
     const isSet = this.#isClockSet;
     this.#isClockSet = false;
     // They also serve other groups, which may be evaluated before their own.
     for (const sa of this.#members.shared) {
+      if (sa.read === undefined) continue;
       for (const { records } of this.#members.servedBy(sa)) {
         for (const record of each(records)) record.hold();
       }
@@ -339,12 +360,6 @@ export class Tunnels {
       this.#evaluateGroup(group, now);
       for (const one of group.linked) one.looked = false;
       if (++count % SOME === 0) now = yield;
-    }
-    // The others only show its time.
-    for (const group of this.#members.groups) {
-      for (const one of group.linked) this.#renewAll(one);
-      for (const record of each(group.records)) record.unmoved(read);
-      if (++count % MORE === 0) yield;
     }
   }
 
@@ -493,7 +508,8 @@ export class Tunnels {
       this.#touch(record);
       return this.#enter(record, group);
     }
-    const record = new TunnelRecord(this.#freeId(orientation, reqid, part.labels), this.#apart);
+    const id = this.#freeId(orientation, reqid, part.labels);
+    const record = new TunnelRecord(id, this.#apart, this.#showing);
     this.#records.set(record.id, record);
     return this.#enter(record, group);
   }
@@ -576,7 +592,7 @@ export class Tunnels {
     for (const one of wanted.values()) {
       const found = [...candidates].find((record) => this.#fits(record, one));
       if (found) candidates.delete(found);
-      named.set(found ?? new TunnelRecord(one.name, this.#apart, one), one);
+      named.set(found ?? new TunnelRecord(one.name, this.#apart, this.#showing, one), one);
     }
     // Other tunnels may have such an id by chance.
     const holders = [...wanted.keys()].flatMap((name) => this.#records.get(name) ?? []);
@@ -609,7 +625,7 @@ export class Tunnels {
     this.#records.set(record.id, record);
     if (expected && record.isEmpty) this.#vacant.add(record);
     if (record.isShown) {
-      record.show();
+      record.show(this.#readBegan);
       this.#tellOf(record, (tunnel) => ({ kind: 'added', tunnel, time: now }));
     }
     this.#evaluate(record, now, record.evaluation === undefined);
@@ -622,6 +638,7 @@ export class Tunnels {
    */
   #evaluate(record: TunnelRecord, now: EventTime, found = this.#opening): void {
     const limits = found ? this.#limitsFound : this.#limits;
+    record.unmoved(this.countersReadAt);
     const before = record.evaluation;
     const { isShown } = record;
     const lost = this.#lostAddress(record);
@@ -653,7 +670,7 @@ export class Tunnels {
     const isOver = restUntil(record, limits) <= this.#heardUntil || !carries(state);
     const rekey = rekeyed(record, isOver);
     if (rekey) record.rekeys++;
-    record.show();
+    record.show(this.#readBegan);
     if (!isShown) this.#tellOf(record, (tunnel) => ({ kind: 'added', tunnel, time: now }));
     // A rekey is reported while it lasts, and before what ends it.
     const isRekeying = state === 'rekeying';

@@ -164,8 +164,32 @@ const certain = <Judged extends { readonly doubts: readonly string[] }>(judged: 
   return judged;
 };
 
-/** What is said to become of a packet. @returns whether it arrives, and the steps in words */
-function foretell(sent: Sent, tables: Record<Side, Tables>, tally: Tally): [boolean, string[]] {
+/** The SAs that were asked for by their SPI, and the source of each. */
+type Asked = Map<string, string | undefined>;
+
+/** An SA that is being negotiated for another packet has the SPI that this one asks for. */
+function ask(asked: Asked, { templates }: Sending): void {
+  for (const { sa, demand } of templates) {
+    const { template, from, to } = demand;
+    if (sa || template.spi === 0) continue;
+    const what = `${to} ${template.proto} ${template.spi}`;
+    if (asked.has(what) && asked.get(what) !== from) throw new Doubt(`${what} is taken`);
+    asked.set(what, from);
+  }
+}
+
+/**
+ * What is said to become of a packet.
+ *
+ * @param asked by packets before; undefined if nobody negotiates
+ * @returns whether it arrives, and the steps in words
+ */
+function foretell(
+  sent: Sent,
+  tables: Record<Side, Tables>,
+  tally: Tally,
+  asked: Asked | undefined,
+): [boolean, string[]] {
   const words: string[] = [];
   const packet: Packet = {
     flow: flowOf(sent),
@@ -188,7 +212,10 @@ function foretell(sent: Sent, tables: Record<Side, Tables>, tally: Tally): [bool
   const ifId = device === XFRM_INTERFACE.name ? XFRM_INTERFACE.ifId : undefined;
   const way = { device, ifindex: packet.ifindex, ifId, under: cableIndex, noXfrm: false };
   const end = sending(tables.left, packet, way, stages);
-  for (const stage of stages) certain(stage);
+  for (const stage of stages) {
+    certain(stage);
+    if (asked && stage.stage === 'send') ask(asked, stage);
+  }
   const passed = stages.flatMap((stage) => ('through' in stage ? stage.through : []));
   for (const sa of passed) tally.add(nameOf('left', sa));
   if (end.outcome === 'dropped') return dropped('left', end.counters, end.because);
@@ -247,9 +274,14 @@ const indexOf = ({ family, from, device }: Sent) => {
   return family === 'inet' || from === 'leftSite' ? cableIndex : 0;
 };
 
-/** The interface id of the xfrm interface that a packet comes by on the right: that of the last SA. */
-const comesBy = (through: readonly XfrmState[]): number =>
-  abilities.has('xfrm') && through.at(-1)?.ifId === XFRM_INTERFACE.ifId ? XFRM_INTERFACE.ifId : 0;
+/**
+ * The interface id of the xfrm interface that a packet comes by on the right: that of one of its SAs. Those within
+ * that have none, or one without an interface, do not change it.
+ */
+const comesBy = (through: readonly XfrmState[]): number => {
+  const { ifId } = XFRM_INTERFACE;
+  return abilities.has('xfrm') && through.some((sa) => sa.ifId === ifId) ? ifId : 0;
+};
 
 /** What the left host sent on the cable, but for fences. */
 function onWire(from: number): string[] {
@@ -271,10 +303,11 @@ async function judge(seed: number): Promise<{ wrong: string | undefined; packets
     const tables = { left: await tablesOf('left'), right: await tablesOf('right') };
     const foretold = new Tally();
     const packets: Sent[] = [];
+    const asked: Asked | undefined = world.heard ? new Map() : undefined;
     const told = world.packets.flatMap((sent) => {
       try {
         const trial = new Tally();
-        const one = foretell(sent, tables, trial);
+        const one = foretell(sent, tables, trial, asked);
         foretold.addAll(trial);
         packets.push(sent);
         return [one];

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { MOMENT_HELP, parseMoment } from '../../lib/cli/moment.ts';
 import { SUBCOMMANDS, wholeProgram } from '../../lib/cli/subcommands.ts';
 import { fitHelp } from '../../lib/cli/text/help.ts';
 import { manualPage } from '../../tools/manual.ts';
@@ -148,50 +147,5 @@ test('the scripts for the shells and the manual page have all commands and optio
   for (const line of page.split('\n')) {
     assert(!/^[.']/.test(line) || REQUESTS.test(line), line);
     assert.match(line, /^[ -~]*$/);
-  }
-});
-
-test('times are written as people do', () => {
-  const now = Date.parse('2026-11-29T10:00:00Z');
-  const recorded = { from: now - 3_600_000, to: now };
-  const fromNow = { from: now, to: Number.POSITIVE_INFINITY };
-  const unknown = { from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY };
-  const at = (hours: number, minutes: number, seconds = 0, ms = 0, day = 29) =>
-    new Date(2026, 10, day, hours, minutes, seconds, ms).getTime();
-  assert.equal(parseMoment('start', recorded), recorded.from);
-  assert.equal(parseMoment('end', recorded), now);
-  assert.equal(parseMoment('-5m', recorded), now - 300_000);
-  assert.equal(parseMoment('+90s', recorded), recorded.from + 90_000);
-  assert.equal(parseMoment('+1h30m', fromNow), now + 5_400_000);
-  // Dates, alike everywhere; without a zone, local time.
-  for (const bounds of [recorded, fromNow, unknown]) {
-    const parse = (text: string) => parseMoment(text, bounds);
-    assert.equal(parse('2026-11-29T03:12:00Z'), Date.UTC(2026, 10, 29, 3, 12));
-    assert.equal(parse('2026-11-29 03:12:00.5+01:00'), Date.UTC(2026, 10, 29, 2, 12, 0, 500));
-    assert.equal(parse('2026-11-29'), at(0, 0));
-    assert.equal(parse('2026-11-29 03:12'), at(3, 12));
-    for (const text of ['', 'x', '2026-13-01', '2026-11-29T', '2026-11-29 3:12', '+x', '1e9']) {
-      assert.throws(() => parse(text), { message: `'${text}' is not a time: ${MOMENT_HELP}` });
-    }
-    for (const text of ['24:00', '3:60', '3:12:60', '3:1']) {
-      assert.throws(() => parse(text), /is not a time: 2026-/, text);
-    }
-    assert.throws(() => parse('5m'), /^Error: '5m' is not a time \(\+5m or -5m\): 2026-/);
-  }
-  // A time of day: the last one before the end, or the next one.
-  const end = { ...recorded, to: at(10, 0) };
-  assert.equal(parseMoment('3:12', end), at(3, 12));
-  assert.equal(parseMoment('10:00', end), at(10, 0));
-  assert.equal(parseMoment('10:00:00.001', end), at(10, 0, 0, 1, 28));
-  const next = { ...fromNow, from: at(10, 0) };
-  assert.equal(parseMoment('10:00', next), at(10, 0));
-  assert.equal(parseMoment('09:59:59', next), at(9, 59, 59, 0, 30));
-  assert.equal(parseMoment('23:12:01', next), at(23, 12, 1));
-  // What is relative to something unknown.
-  for (const text of ['-5m', 'end']) {
-    assert.throws(() => parseMoment(text, fromNow), /depends on the end, which is not known here/);
-  }
-  for (const text of ['start', '+5m', 'end', '-5m', '03:12']) {
-    assert.throws(() => parseMoment(text, unknown), /depends on the .*, which is not known here/);
   }
 });

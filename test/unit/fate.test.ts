@@ -451,6 +451,14 @@ test('an xfrm interface sends nothing without an SA; disable_xfrm and disable_po
   const looped = of([transport], [there], { route });
   assert.deepEqual([looped.outcome, looped.counters], ['dropped', []]);
   assert.match(looped.because, /sends nothing in transport mode, whose route leads back to it/);
+  // It is dropped before the SA is used.
+  const last = looped.stages.at(-1);
+  assert.deepEqual([last?.outcome, last && 'through' in last && last.through], ['dropped', []]);
+  const used = { lifetime: { ...limits, hardPackets: 3n }, current: { ...current, packets: 3n } };
+  const past = sa({ ...between, mode: 'transport', ifId: 7, ...used });
+  assert.deepEqual(of([transport], [past], { route }).because, looped.because);
+  const passed = of([its], [sa({ ifId: 7, ...used })], { route });
+  assert.deepEqual(passed.counters, ['XfrmOutStateExpired']);
   // The second look-up is as if it left by the device below.
   const below = { ...route, ifindex: 9, under: 2 } as Question['route'];
   const chosen = policy({ ifId: 7, selector: { ...its.selector, ifindex: 2 } });

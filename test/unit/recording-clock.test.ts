@@ -201,6 +201,34 @@ describe('a recording in which the clock was set', () => {
     assert.throws(() => new LookBack(hour, part), /is after --to \S+: the clock was set back/);
   });
 
+  it('says of what a time is that the clock never showed', async () => {
+    // From 12:00:04 to 13:00:05.
+    const path = fileOf(await session(CLOCKS['forward and back'] ?? [], 1));
+    const between = iso(NOON + HOUR / 2);
+    const just = iso(NOON + 4 * SECOND);
+    const said = (...args: string[]) => run(...args).stderr;
+    const skipped = `${between}: the clock was set forward past it, and never showed it`;
+    const told = `netlink-xfrm: --at ${skipped}; this is what was just before\n`;
+    const told2 = told.replace('--at', '--from');
+    for (const list of ['state', 'policy', 'tunnels']) {
+      const of = (...args: string[]) => run(list, '--recording', path, ...args);
+      assert.equal(of('--at', between).stderr, told);
+      assert.equal(of('--at', between).stdout, of('--at', just).stdout);
+      assert(of('--from', between).stderr.startsWith(told2));
+    }
+    assert.equal(said('check', '--recording', path, '--at', between), told);
+    assert.equal(said('why', '10.0.0.1 > 10.0.0.2', '--recording', path, '--at', between), told);
+    assert.equal(said('timeline', path, '--from', between), told2);
+    assert.equal(said('diff', `${path}@${between}`, '@end'), told.replace('--at ', '@'));
+    assert.equal(said('replay', path, '--at', between), `netlink-xfrm: --at ${skipped}\n`);
+    // Times around it are not.
+    for (const second of [3, 4, 5, 6]) {
+      const at = iso(NOON + second * SECOND + aheadAt(CLOCKS['forward and back'] ?? [], second));
+      assert.equal(said('state', '--recording', path, '--at', at), '');
+      assert.equal(said('replay', path, '--at', at), '');
+    }
+  });
+
   it('is one of runs wherever reading begins, and whatever is damaged', async () => {
     const blocks = await session(CLOCKS['back twice'] ?? [], 1);
     const damaged = Buffer.from(blocks[25] as Uint8Array);

@@ -96,8 +96,6 @@ test('a part of a capture: --from, --to, --at and -n', () => {
     assert.match(got.stderr, error);
   };
   fails(capture(NEWSA), 1, /it has no times: --at, --from and --to need/, '--from', '-5m');
-  fails(pcap(packets), 1, /recording: --to '25:00' is not a time/, '--to', '25:00');
-  fails(pcap(packets), 1, /--from 1970.* is after --to 1970/, '--from', 'end', '--to', 'start');
   fails(pcap(packets), 1, /no part of the recording, which is from/, '--from', '2026-01-01');
   fails(pcap(packets), 2, /Of a recording it is '--from'/, '--since', '5m');
   // Of a pipe only what has been read is known.
@@ -106,7 +104,9 @@ test('a part of a capture: --from, --to, --at and -n', () => {
       input: pcap(packets),
       encoding: 'utf8',
     });
-  assert.match(piped('--from', '-1s').stderr, /-: --from '-1s' depends on the end/);
+  const unknown = piped('--from', '-1s');
+  assert.match(unknown.stderr, /^netlink-xfrm: --from '-1s': It depends on the end, which is not/);
+  assert.equal(unknown.status, 2);
   assert.equal(piped('--from', `${day}T13:46:42Z`).stdout.split('\n').length - 1, 2);
 });
 

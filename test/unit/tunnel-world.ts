@@ -14,6 +14,7 @@ import type {
   XfrmPolicy,
   XfrmState,
 } from '../../lib/index.ts';
+import { type CounterReading, counterReading } from '../../lib/monitor/changes.ts';
 import { Reconciler } from '../../lib/monitor/reconciler.ts';
 import type { XfrmObjectTypes } from '../../lib/monitor/xfrm-objects.ts';
 import { xfrmModel } from '../../lib/monitor/xfrm-table.ts';
@@ -117,6 +118,8 @@ export class World {
   #queue: (() => void)[] | undefined;
   /** Whether events were lost and not yet resynced. */
   #losing = false;
+  /** Of the last comparison. */
+  #reading: CounterReading<XfrmObjectTypes> | undefined;
   /** When all events had last been read without a loss. */
   #heardUntil = 0;
   #opened = false;
@@ -143,7 +146,10 @@ export class World {
         },
         emit: (change) => {
           if ('object' in change) this.tunnels.change(change);
-          else this.#losing = change.kind === 'overrun';
+          else {
+            this.#losing = change.kind === 'overrun';
+            if (change.kind !== 'overrun') this.#reading = counterReading(change);
+          }
         },
       },
       { least: 0, most: 0 },
@@ -267,9 +273,10 @@ export class World {
   }
 
   #count(): void {
+    const { moved, began } = this.#reading as CounterReading<XfrmObjectTypes>;
     const { state } = this.#table.tables;
-    const moved = Array.from(state, (entry) => ({ ...entry, value: { ...entry.value } }));
-    this.tunnels.readCounters(this.#restless ? moved : state, this.now);
+    const all = Array.from(state, (entry) => ({ ...entry, value: { ...entry.value } }));
+    this.tunnels.readCounters(this.#restless ? all : moved.state, this.now, began);
   }
 
   #round(): void {

@@ -418,6 +418,40 @@ test('a tunnel shows one reading of the counters, also if it changes between two
   }
 });
 
+test('what a reading finds unchanged is shown as of that reading, and evaluated as of it', () => {
+  const world = new World();
+  for (const reqid of [1, 2]) {
+    const remote = `10.0.0.${reqid}`;
+    world.addPolicies({ remote, reqid });
+    world.addPair(0x1000 + reqid, { daddr: remote, reqid });
+  }
+  world.open();
+  const times = ({ sas }: Tunnel) =>
+    [...sas.out, ...sas.in].map(({ countersReadAt }) => countersReadAt.monotonic);
+  // The first is never asked for before the end, and the second is, in each round.
+  for (let round = 1; round <= 3; round++) {
+    world.carry(0x1002, 1);
+    world.pass(10_000).refresh();
+    const [, second] = world.tunnels;
+    assert.deepEqual(times(second as Tunnel), [10_000 * round, 10_000 * round]);
+    assert.equal(world.tunnels.get((second as Tunnel).id), second, 'the same until the next one');
+  }
+  const [first] = world.tunnels;
+  assert.deepEqual(times(first as Tunnel), [30_000, 30_000]);
+  world.pass(10_000).refresh();
+  const [later] = world.tunnels;
+  assert.deepEqual(times(later as Tunnel), [40_000, 40_000]);
+  assert.deepEqual(times(first as Tunnel), [30_000, 30_000], 'a snapshot');
+  const shows = world.tunnels.shows;
+  assert.deepEqual([...world.tunnels.shownSince(shows)], []);
+  world.carry(0x1001, 1);
+  world.pass(10_000).refresh();
+  assert.deepEqual(
+    Array.from(world.tunnels.shownSince(shows), ({ remote }) => remote),
+    ['10.0.0.1'],
+  );
+});
+
 test('lookups by the other end and by reqid; sorted by trouble', () => {
   const world = new World();
   world.addPolicies();
