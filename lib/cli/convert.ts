@@ -13,7 +13,7 @@ import { CaptureRecorder } from '../recording/capture-recorder.ts';
 import { espSaLine } from '../recording/esp-sa.ts';
 import { BLOCK, EXTENSION } from '../recording/files.ts';
 import { removeKeys } from '../recording/keys.ts';
-import { commentOf, DUMPED, interfaceName } from '../recording/packet-comments.ts';
+import { clocksComment, commentOf, DUMPED, interfaceName } from '../recording/packet-comments.ts';
 import { interfaceBlock, packetBlock, sectionHeader } from '../recording/pcapng-writer.ts';
 import { type Recorded, RecordingError } from '../recording/recorded.ts';
 import type { RecordedNote, RecordingRecord, Unreadable } from '../recording/records.ts';
@@ -118,6 +118,9 @@ async function toPcapng(file: string, output: string, options: Options): Promise
   const interfaces = new Map<string | null, number>();
   let comments: string[] = [];
   let lastWall = Number.NaN;
+  /** What the monotonic clock is ahead of the wall clock, as last said in a comment. */
+  let ahead = Number.NaN;
+  const aheadIn = ({ time }: RecordingRecord) => time.monotonic - time.wall;
   const write = async (bytes: Uint8Array) => {
     written ??= create(output);
     if (!written.write(bytes)) await once(written, 'drain');
@@ -156,9 +159,16 @@ async function toPcapng(file: string, output: string, options: Options): Promise
   const take = async (items: Items) => {
     await begin();
     for (const item of items) {
-      if (!('kind' in item)) await packet(item, []);
-      else if (item.kind === 'datagram') await packet(item, item.dumped ? [DUMPED] : []);
-      else {
+      if (!('kind' in item)) {
+        await packet(item, []);
+        continue;
+      }
+      const isSaid = Math.abs(aheadIn(item) - ahead) <= 1;
+      ahead = isSaid && item.kind === 'datagram' ? ahead : aheadIn(item);
+      if (item.kind === 'datagram') {
+        if (!isSaid) comments.push(clocksComment(item.time));
+        await packet(item, item.dumped ? [DUMPED] : []);
+      } else {
         if (item.kind === 'unreadable') counts.unreadable++;
         const text = noticeOf(item)?.text ?? overrunText(item);
         if (text !== undefined) comments.push(text);

@@ -31,6 +31,10 @@ export interface Said {
   readonly note?: Note | undefined;
 }
 
+/** Both clocks, which a packet has only one of. */
+export const clocksComment = ({ wall, monotonic }: EventTime): string =>
+  MARK + JSON.stringify({ wall, monotonic });
+
 export function commentOf(record: RecordedHost | RecordedNote): string {
   const { wall, monotonic } = record.time;
   if (record.kind === 'host') {
@@ -57,5 +61,7 @@ export function saidIn(comment: string): Said | undefined {
   const inner = (value: unknown) =>
     typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
   const said = { host: hostOf(inner(host)), note: noteOf(inner(note)) };
-  return said.host || said.note ? { time: { wall, monotonic }, netns, ...said } : undefined;
+  const isClocks = host === undefined && note === undefined;
+  const isWhole = said.host !== undefined || said.note !== undefined || isClocks;
+  return isWhole ? { time: { wall, monotonic }, netns, ...said } : undefined;
 }

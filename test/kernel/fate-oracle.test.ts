@@ -275,12 +275,15 @@ const indexOf = ({ family, from, device }: Sent) => {
 };
 
 /**
- * The interface id of the xfrm interface that a packet comes by on the right: that of one of its SAs. Those within
- * that have none, or one without an interface, do not change it.
+ * The interface id of the xfrm interface that a packet comes by on the right: that of one of its SAs, but not of those
+ * of transport mode that others follow, which are taken off at once (net/xfrm/xfrm_input.c, xfrm_input). SAs without an
+ * interface do not change it.
  */
 const comesBy = (through: readonly XfrmState[]): number => {
   const { ifId } = XFRM_INTERFACE;
-  return abilities.has('xfrm') && through.some((sa) => sa.ifId === ifId) ? ifId : 0;
+  const last = through.at(-1);
+  const isBy = (sa: XfrmState) => sa.ifId === ifId && (sa.mode !== 'transport' || sa === last);
+  return abilities.has('xfrm') && through.some(isBy) ? ifId : 0;
 };
 
 /** What the left host sent on the cable, but for fences. */

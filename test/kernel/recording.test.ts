@@ -161,6 +161,12 @@ test('what a recording says of each moment equals what the command said then', a
       assert.deepEqual(essence(of(back)), essence(of(file)), `${list}, step ${step}`);
     }
   }
+  // Its times are right to a millisecond, so durations may be rounded differently.
+  const tale = (path: string) =>
+    run('timeline', path).stdout.replaceAll(/[\d:.]{12}|(\d+[smhd] ?)+|[\d.]+ %/g, '#');
+  assert.equal(tale(back), tale(file));
+  const essences = (path: string) => lines(run('timeline', path, '--json').stdout).map(essence);
+  assert.deepEqual(essences(back), essences(file));
   const story = run('tunnels', '--recording', file, '--from', 'start', '--json').stdout;
   const replayed = new Story({
     on: (_: 'change', listener: (change: never) => void) => {

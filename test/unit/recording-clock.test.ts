@@ -201,6 +201,18 @@ describe('a recording in which the clock was set', () => {
     assert.throws(() => new LookBack(hour, part), /is after --to \S+: the clock was set back/);
   });
 
+  for (const name of Object.keys(CLOCKS)) {
+    it(`${name}: is the same on the way through a capture`, async () => {
+      const file = fileOf(await session(CLOCKS[name] ?? [], 1));
+      const [capture, back] = [`${file}.pcapng`, `${file}.back.nxr`];
+      assert.equal(run('convert', file, capture).status, 0);
+      assert.equal(run('convert', capture, back).status, 0);
+      const told = (path: string) => run('timeline', path, '--threshold', 'remember=2s').stdout;
+      assert.equal(told(back), told(file));
+      assert.deepEqual(new Recording(back).runs, new Recording(file).runs);
+    });
+  }
+
   it('says of what a time is that the clock never showed', async () => {
     // From 12:00:04 to 13:00:05.
     const path = fileOf(await session(CLOCKS['forward and back'] ?? [], 1));
