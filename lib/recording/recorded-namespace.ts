@@ -320,8 +320,8 @@ export class RecordedNamespace {
   #openTunnels(): void {
     const options = this.#options;
     if (options === undefined || !this.#xfrm.isOpen || this.#local === undefined) return;
-    const { isLocal, lost } = this.#local;
-    const host = { isLocal, lost, emit: this.#report, claimant: this.#claimant };
+    const { has, isLocal, lost } = this.#local;
+    const host = { has, isLocal, lost, emit: this.#report, claimant: this.#claimant };
     const { expected, thresholds, apart } = options;
     const tunnels = new Tunnels(host, expected, thresholds, this.#countersReadAt, apart);
     tunnels.setDefaults(this.#defaults);

@@ -11,7 +11,8 @@ const REASON = 'its network namespace does not exist';
 /** The expected tunnels of a namespace that does not exist: all are down. */
 export function absentTunnels(expected: readonly ExpectedTunnel[]): readonly Tunnel[] {
   const nothing = () => undefined;
-  const host = { isLocal: () => false, lost: nothing, emit: nothing, claimant: nothing };
+  const none = () => false;
+  const host = { has: none, isLocal: none, lost: nothing, emit: nothing, claimant: nothing };
   const all = new Tunnels(host, checkedExpected(expected), THRESHOLDS, now());
   all.open([], [], now());
   return Array.from(all, (tunnel) => Object.freeze({ ...tunnel, reason: REASON }));

@@ -162,14 +162,15 @@ export class LocalAddresses {
     for (const { value } of tables.link) if (!value.up) this.#checkLink(value);
   }
 
+  /** Whether an address is this host's. */
+  has = (address: string): boolean => this.#tables.address.has('address', address);
+
   /** Whether an address is this host's, or was since watching began. */
-  isLocal = (address: string): boolean =>
-    this.#tables.address.has('address', address) || this.#gone.has(address);
+  isLocal = (address: string): boolean => this.has(address) || this.#gone.has(address);
 
   /** Reports an address that cannot be used, whether or not it could before. */
   lost = (address: string): LostAddress | undefined =>
-    this.#noted(address) ??
-    (this.#tables.address.has('address', address) ? undefined : { address, link: undefined });
+    this.#noted(address) ?? (this.has(address) ? undefined : { address, link: undefined });
 
   #noted(address: string): LostAddress | undefined {
     return this.#down.get(address) ?? this.#gone.get(address);

@@ -98,7 +98,7 @@ function isAmong(packets: XfrmSelector | undefined, end: 'S' | 'D', address: str
 }
 
 /** Whether an address is a multicast group, IPv4 or IPv6, in the spelling used here. */
-const isGroup = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff..:/.test(address);
+export const isGroup = (address: string): boolean => /^(22[4-9]|23\d)\.|^ff..:/.test(address);
 
 /**
  * Whether an SA between two endpoints serves both directions: if an address talks to itself, or

@@ -18,7 +18,7 @@ import { byAge, type GroupPart, type SaGroup, UNLABELLED } from './sa-group.ts';
 import { NO_SHARED, type Policy, type Sa } from './tunnel-contents.ts';
 
 /** A host's policies and addresses. */
-type Host = Pick<HostPolicies, 'index' | 'defaults' | 'isLocal'>;
+type Host = Pick<HostPolicies, 'index' | 'defaults' | 'has'>;
 
 /** What an ordinary tunnel has of policies: one for each way that packets take. */
 interface Policies {
@@ -116,14 +116,16 @@ function sasOf(group: SaGroup, its: Policies, local: string) {
 }
 
 /** Whether all its packets meet its policies first, or none (obstaclesOf in policy-match.ts). */
-function isClear(its: Policies, { index, defaults, isLocal }: Host): boolean {
+function isClear(its: Policies, { index, defaults, has }: Host): boolean {
   const policy = its.out.entry.value;
   const packets = policy.selector;
   const answers = mirrored(packets);
   const before = index.first('out', packets, policy);
   if (before !== undefined && precedes(before, its.out)) return false;
   if (!meet(its.in.entry.value.selector, answers)) return false;
-  const ways = waysOf(policy, its.out.demands, isLocal);
+  const ways = waysOf(policy, its.out.demands, has);
+  // What this host forwards may have no policy for the answers.
+  if (!ways.some((way) => its[way])) return false;
   for (const way of ways) {
     const first = index.first(way, answers, NO_LABEL);
     if (first !== its[way]) return false;

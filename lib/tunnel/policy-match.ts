@@ -9,7 +9,7 @@ import { contains, holdsMark, isSource, isWild, meet, mirrored } from '../xfrm/m
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmMark, XfrmSelector } from '../xfrm/types.ts';
-import { fits, isOpen, type TemplateDemand } from './endpoints.ts';
+import { fits, isGroup, isOpen, type TemplateDemand } from './endpoints.ts';
 import { NONE } from './few.ts';
 import { type Label, labelKey, type PolicyIndex, precedence } from './policy-index.ts';
 import type { PerDirection, TrafficDirection } from './tunnel.ts';
@@ -101,8 +101,8 @@ function labelAfter(sa: XfrmState): Label {
   return { mark: mark.mask === 0 ? undefined : mark, ifId: sa.ifId };
 }
 
-/** What takes packets before the policies of their tunnel do. */
-export type Caught = XfrmPolicy['action'] | 'tunnel' | 'default';
+/** What takes packets before the policies of their tunnel do; none: no policy is for them at all. */
+export type Caught = XfrmPolicy['action'] | 'tunnel' | 'default' | 'none';
 
 /** What keeps packets of one direction from passing through SAs. */
 export interface Obstacle {
@@ -128,7 +128,7 @@ export interface HostPolicies {
   /** What becomes of packets that match no policy. */
   readonly defaults: PolicyDefaults;
   /** Whether an address is this host's. */
-  readonly isLocal: (address: string) => boolean;
+  readonly has: (address: string) => boolean;
 }
 
 /** A tunnel's part in them. */
@@ -155,7 +155,7 @@ export interface Matching {
  */
 export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<Obstacle> {
   const { policies, open, sas, isOwn, isOnlyIts, wayOf } = tunnel;
-  const { index, isLocal } = host;
+  const { index, has } = host;
   const own = new Set(policies);
   const heard = hearing(sas);
   const isBetween = (one: TemplateDemand) => !one.optional && !isWild(one.to) && tunnel.isHere(one);
@@ -180,12 +180,14 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     [...policies, ...open].filter(({ entry }) => dirOf(entry.value) === way),
   );
   const labels = labelsIn([...takes.in, ...takes.fwd], sas.in);
+  // Without any, nothing may be checked (disable_policy).
+  const isChecked = [...takes.in, ...takes.fwd].some((one) => own.has(one));
   const missing = { out: new Set<IpsecProto>(), in: new Set<IpsecProto>() };
   const caught: Record<TrafficDirection, (Caught | undefined)[]> = { out: [], in: [] };
   for (const { entry, demands } of sends) {
     const policy = entry.value;
     const answers = mirrored(policy.selector);
-    const ways = waysOf(policy, demands, isLocal);
+    const ways = waysOf(policy, demands, has);
     const [first] = index.enclosing('out', policy.selector, policy);
     const before = first && precedence(first.entry.value, policy) < 0 ? first : undefined;
     // Packets that another of its policies takes, or one for other packets of the same gateways,
@@ -208,6 +210,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
         missing[wayOf(demand) === 'out' ? 'in' : 'out'].add(demand.proto);
     }
     const coming: (Caught | undefined)[] = [];
+    let isMet = false;
     for (const way of ways) {
       const its = takes[way].filter(
         (one) => contains(one.entry.value.selector, answers) || mayBeOurs(one),
@@ -222,16 +225,22 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
       // A policy that allows without templates rejects packets out of a tunnel, and only those
       // (__xfrm_policy_check).
       if (met.length === 0 && (last !== 'allow' || !isPlain)) coming.push(last);
+      if (met.length > 0 || last !== undefined) isMet = true;
       if (way === 'fwd')
         coming.push(onward(answers, host, isOurs, ways.length === 1, takes.fwd.length > 0));
     }
+    if (!isMet && !isPlain && isChecked && !isGroup(answers.saddr)) coming.push('none');
     caught.in.push(coming.find((one) => one !== undefined));
   }
-  const unanswered = takes.in.some(({ entry, demands }) => {
-    if (!demands.some(isOnlyIts)) return false;
-    const answers = mirrored(entry.value.selector);
-    return !sends.some((one) => meet(one.entry.value.selector, answers));
-  });
+  // Where an inbound policy is for the wrong packets, both are missing: told once.
+  const isAmiss = caught.in.includes('none');
+  const unanswered =
+    !isAmiss &&
+    takes.in.some(({ entry, demands }) => {
+      const answers = mirrored(entry.value.selector);
+      if (!demands.some(isOnlyIts) || isGroup(answers.saddr)) return false;
+      return !sends.some((one) => meet(one.entry.value.selector, answers));
+    });
   const obstacle = (direction: TrafficDirection): Obstacle => {
     // Of several, always the same: the order of policies differs between dumps and events.
     const [by] = caught[direction].filter((one) => one !== undefined).sort();
@@ -275,11 +284,11 @@ const dirOf = ({ dir }: XfrmPolicy): XfrmPolicy['dir'] => (dir === 3 ? 'in' : di
 export function waysOf(
   { selector: { saddr, prefixlenS, family } }: XfrmPolicy,
   demands: readonly TemplateDemand[],
-  isLocal: (address: string) => boolean,
+  has: (address: string) => boolean,
 ): readonly Way[] {
   if (demands[0]?.mode === 'transport') return ['in'];
   if (prefixlenS < (family === 'inet6' ? 128 : 32)) return ['in', 'fwd'];
-  return [isLocal(saddr) ? 'in' : 'fwd'];
+  return [has(saddr) ? 'in' : 'fwd'];
 }
 
 /** What packets may have that come in: by the policies that take them, and by the SAs. */

@@ -8,6 +8,7 @@ import { flat } from '../base/flat.ts';
 import { mirrored } from '../xfrm/matching.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
+import type { LocalAddresses } from './addresses.ts';
 import {
   type AddressRoles,
   fits,
@@ -186,7 +187,7 @@ export interface Surroundings {
   readonly roleOf: AddressRoles['roleOf'];
   /** Whether packets that requested an SA now use other policies. */
   isLeftOver(asked: SaNeed): boolean;
-  readonly host: Omit<HostPolicies, 'isLocal'>;
+  readonly host: Omit<HostPolicies, 'has'>;
 }
 
 type Any = Member & {
@@ -202,7 +203,7 @@ type Any = Member & {
 export function partsOfGroup(
   group: Pick<SaGroup, 'pair' | 'reqid' | 'sas' | 'policies' | 'acquired'>,
   surroundings: Surroundings,
-  isLocal: (address: string) => boolean,
+  { has, isLocal }: Pick<LocalAddresses, 'has' | 'isLocal'>,
 ): { readonly orientation: Orientation; readonly parts: readonly GroupPart[] } {
   const { pair, reqid } = group;
   const { reqids, covers } = surroundings;
@@ -249,7 +250,7 @@ export function partsOfGroup(
     : splitByLabels(members).filter((part) => part.some(counts));
   return {
     orientation,
-    parts: parts.map((part) => joined(part, orientation, surroundings, here, isLocal)),
+    parts: parts.map((part) => joined(part, orientation, surroundings, here, has)),
   };
 }
 
@@ -288,7 +289,7 @@ function joined(
   { local, remote, directed }: Orientation,
   { reqids, alone, covers, open, shared, host }: Surroundings,
   here: (demand: TemplateDemand) => boolean,
-  isLocal: (address: string) => boolean,
+  has: (address: string) => boolean,
 ): GroupPart {
   const sas = both((direction) => {
     const its = members.filter((one) => one.direction === direction);
@@ -348,7 +349,11 @@ function joined(
       ({ entry }) => entry.value,
     ),
   );
-  const wayOf = (one: TemplateDemand) => (fits(one, local, remote) ? 'out' : 'in');
+  // Both ends may be in one network: then the policy says it.
+  const wayOf = (one: TemplateDemand) => {
+    if (!fits(one, local, remote)) return 'in';
+    return fits(one, remote, local) ? (one.direction ?? 'out') : 'out';
+  };
   // An outbound template only uses SAs with its own reqid, 0 included.
   const isOwn = (one: TemplateDemand) => reqids.has(one.reqid) && here(one);
   const isOnlyIts = (one: TemplateDemand) => {
@@ -371,7 +376,7 @@ function joined(
           sas: values,
           ...{ isOwn, isOnlyIts, isHere, wayOf },
         },
-        { ...host, isLocal },
+        { ...host, has },
       ),
       larval: kept(larval),
       policies,

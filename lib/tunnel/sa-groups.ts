@@ -159,7 +159,7 @@ export class SaGroups {
    * What {@link linked} and {@link surroundings} find for a group that nothing else concerns, if it
    * is an ordinary tunnel (ordinary.ts).
    */
-  ordinary(group: SaGroup, isLocal: (address: string) => boolean) {
+  ordinary(group: SaGroup, has: (address: string) => boolean) {
     const { ends, pair, reqid } = group;
     const [a, b] = pair;
     if (group.linked.length > 1 || this.#forAll.size > 0 || sizeOf(this.#groupsBy.get(ends)) > 1)
@@ -176,7 +176,7 @@ export class SaGroups {
     for (const [all, key] of others) {
       if (all.size > 0 && sizeOf(all.get(key as never)) > 0) return undefined;
     }
-    const host = { index: this.#index, defaults: this.#defaults, isLocal };
+    const host = { index: this.#index, defaults: this.#defaults, has };
     const found = ordinaryPart(group, host);
     if (found && group.labels.length > 0) this.#label(group, NONE);
     return found;

@@ -270,6 +270,7 @@ const CAUGHT: { readonly [by in Caught]: string } = {
   allow: 'an earlier policy takes all packets, without SAs',
   tunnel: 'an earlier policy of another tunnel takes all packets',
   default: 'the default policy blocks packets',
+  none: 'no policy is for the answers to what an outbound one sends',
 };
 
 /** Adds a counter reading to the history. */

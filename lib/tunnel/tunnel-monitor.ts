@@ -67,9 +67,6 @@ export interface TunnelsView extends Iterable<Tunnel> {
   filter(by: (tunnel: Tunnel) => unknown): Tunnel[];
 }
 
-/** What a monitor's {@link TunnelMonitor.tunnels} are, for this package. */
-export const tunnelsOf = ({ tunnels }: TunnelMonitor): Tunnels => tunnels as Tunnels;
-
 /** Worst first; within a state, by id. */
 export function worstTunnelFirst(a: Tunnel, b: Tunnel): number {
   object('a', a);
@@ -198,9 +195,9 @@ export class TunnelMonitor
     this.#held = held;
     this.#owners = new SocketOwners({ netns: held.netns });
     const { states, policies, countersReadAt } = below.snapshot();
-    const { isLocal, lost } = addresses.local;
+    const { has, isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
-    const host = { isLocal, lost, emit, claimant: this.#claimant };
+    const host = { has, isLocal, lost, emit, claimant: this.#claimant };
     this.#tunnels = new Join(host, expected, thresholds, countersReadAt, apart);
     this.#tunnels.setDefaults(below.policyDefaults);
     this.#opening = this.#tunnels.opening(states, policies, now());

@@ -38,7 +38,7 @@ import { DIRECTIONS, NO_CONTENTS, type Sa } from './tunnel-contents.ts';
 import { type Showing, TunnelRecord } from './tunnel-record.ts';
 import { differences, evaluateLeaks, evaluateWarnings, type Surplus } from './warnings.ts';
 
-export interface TunnelsHost extends Pick<LocalAddresses, 'isLocal' | 'lost'> {
+export interface TunnelsHost extends Pick<LocalAddresses, 'has' | 'isLocal' | 'lost'> {
   emit(event: TunnelEvent): void;
   /**
    * The sender that wrote a port ID into a request, for the reason of a `down`; undefined while the
@@ -437,7 +437,7 @@ export class Tunnels {
 
   /** Joins a group again, with the groups it is linked to, and evaluates its tunnels. */
   #evaluateGroup(group: SaGroup, now: EventTime): void {
-    const ordinary = this.#members.ordinary(group, this.#host.isLocal);
+    const ordinary = this.#members.ordinary(group, this.#host.has);
     if (ordinary) {
       this.#look(group, [group]);
       this.#updateAll(group, ordinary, [group], group, now);
@@ -457,7 +457,7 @@ export class Tunnels {
     }
     const all = mergedGroup(groups);
     const surroundings = this.#members.surroundings(all, groups);
-    const found = partsOfGroup(all, surroundings, this.#host.isLocal);
+    const found = partsOfGroup(all, surroundings, this.#host);
     this.#updateAll(all, found, groups, first, now);
   }
 

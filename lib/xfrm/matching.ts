@@ -26,9 +26,17 @@ export const isSource = (wanted: string, saddr: string, packets: XfrmSelector['f
   wanted === saddr ||
   (packets === 'inet' && wanted.includes(':') && startAlike(wanted, saddr, 32));
 
+/**
+ * Protocols whose ports are none, but types and codes, or the key of GRE (include/net/xfrm.h,
+ * xfrm_flowi_sport): ICMP, GRE, ICMPv6 and Mobility Headers. What answers may have others.
+ */
+const WITHOUT_PORTS = [1, 47, 58, 135];
+
 /** The selector of the opposite direction. */
 export const mirrored = (of: XfrmSelector): XfrmSelector => ({
-  ...withPortsExchanged(of),
+  ...(WITHOUT_PORTS.includes(of.proto)
+    ? { ...of, sportMask: 0, dportMask: 0 }
+    : withPortsExchanged(of)),
   saddr: of.daddr,
   daddr: of.saddr,
   prefixlenS: of.prefixlenD,

@@ -60,6 +60,7 @@ export async function setPolicies(client: XfrmClient, side: Side): Promise<void>
   for (const [dir, from] of [
     ['out', side],
     ['in', far(side)],
+    ['fwd', far(side)],
   ] as const) {
     const ends = { saddr: UNDERLAY[from], daddr: UNDERLAY[far(from)] };
     const selector = {

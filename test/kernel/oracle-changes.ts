@@ -32,6 +32,12 @@ const OWN = /[.:][12]$/;
 const isOfSite = ({ selector }: Policy): boolean =>
   /[.:]1[12]$/.test(selector?.daddr as string) && !LEFT.includes(selector?.daddr as string);
 
+/** Whether a policy is for packets to a network. */
+const isOfSites = ({ selector }: Policy): boolean =>
+  (selector?.prefixlenD ?? 0) < (selector?.family === 'inet6' ? 128 : 32);
+
+const reqidsOf = ({ templates = [] }: Policy) => templates.map(({ reqid }) => reqid);
+
 /** Whether a policy is for packets to or from all. */
 const isForAll = ({ selector }: Policy): boolean => !(selector?.prefixlenS && selector.prefixlenD);
 
@@ -177,10 +183,10 @@ export class Life {
         const sending = sas.filter((one) => !isIn(one) && one.proto !== 'comp');
         if (sending.length === 0) break;
         const sa = random.pick(sending);
-        // It may be for a CPU that sends nothing.
-        if (this.#hasSiblings(sa)) break;
-        const oseq = 0xffff_ffff;
         const { replayEsn } = sa;
+        // It may be for a CPU that sends nothing. One that says its direction is refused.
+        if (this.#hasSiblings(sa) || (replayEsn && sa.dir)) break;
+        const oseq = 0xffff_ffff;
         const used = replayEsn
           ? { replayEsn: { ...replayEsn, oseq, oseqHi: oseq } }
           : { replay: { oseq, seq: 0, bitmap: 0 } };
@@ -189,6 +195,11 @@ export class Life {
       }
       case 5:
         this.#acceptAll(tunnels);
+        break;
+      case 6:
+      case 7:
+      case 8:
+        this.#refuseSome(tunnels, random);
         break;
       default:
     }
@@ -229,6 +240,27 @@ export class Life {
     if (this.#hosts.left.sas.some((one) => isIn(one) && !sent.has(one.reqid ?? 0))) return;
     this.#say('no policies in');
     for (const policy of tunnels) if (policy.dir === 'in') this.#deletePolicy('left', policy);
+  }
+
+  /**
+   * Inbound policies for the answers to what one policy sends are missing: those for this host, those
+   * for forwarded packets, or both. Of networks either is enough; where none is left, nothing may be checked.
+   */
+  #refuseSome(tunnels: readonly Policy[], random: Random): void {
+    const isInbound = ({ dir, templates = [] }: Policy) =>
+      dir !== 'out' && templates.some(({ mode }) => mode !== 'transport');
+    const lost = random.pick(tunnels.filter(isInbound));
+    const dirs = random.pick([['in'], ['fwd'], ['in', 'fwd']]);
+    if (lost === undefined || isOfSites(lost)) return;
+    const isIts = (one: Policy) =>
+      isInbound(one) &&
+      isDeepStrictEqual(one.selector, lost.selector) &&
+      dirs.includes(String(one.dir));
+    const isSibling = (one: Policy) =>
+      isInbound(one) && !isIts(one) && isDeepStrictEqual(reqidsOf(one), reqidsOf(lost));
+    if (!tunnels.some(isSibling)) return;
+    this.#say(`no policies ${dirs.join(' and ')} for some of the answers`);
+    for (const policy of tunnels.filter(isIts)) this.#deletePolicy('left', policy);
   }
 
   #cableAddress(): string {

@@ -37,6 +37,8 @@ interface Shape {
   /** Whose packets its policies are for: of one address, of the nets of two sites, or of one address to all. */
   readonly packets: 'host' | 'site host' | 'sites' | 'all';
   readonly children: 1 | 2;
+  /** Of several children: whether one is for IPv4 and the other for IPv6. */
+  readonly dual: boolean;
   /** Of several children: whether all have the same reqids. */
   readonly together: boolean;
   /** Whether its SAs say their direction (XFRMA_SA_DIR). */
@@ -102,6 +104,7 @@ function shapeOf(random: Random, can: ReadonlySet<Ability>): Shape {
     packets,
     children:
       mode === 'tunnel' && by === undefined && packets !== 'sites' && random.chance(1, 4) ? 2 : 1,
+    dual: false,
     together: random.chance(1, 2),
     directions: directions || cpus,
     cpus,
@@ -121,6 +124,17 @@ function withoutSources(shape: Shape, random: Random): Shape {
   ] as const);
   return { ...shape, source, from };
 }
+
+/** Of several children, sometimes of both families. Each of their SAs serves both. */
+function withFamilies(shape: Shape, random: Random): Shape {
+  const { children, protos } = shape;
+  if (children < 2 || protos.includes('comp')) return shape;
+  return { ...shape, dual: random.chance(1, 2) };
+}
+
+/** The shape of one of its children. */
+const ofChild = (shape: Shape, child: number): Shape =>
+  shape.dual && child > 0 ? { ...shape, inner: shape.inner === 'inet' ? 'inet6' : 'inet' } : shape;
 
 const bits = (family: Family) => (family === 'inet' ? 32 : 128);
 export const anyOf = (family: Family) => (family === 'inet' ? '0.0.0.0' : '::');
@@ -156,7 +170,7 @@ export function connect(
   more?: Random,
 ): Made {
   const first = shapeOf(random, can);
-  const shape = more ? withoutSources(first, more) : first;
+  const shape = more ? withFamilies(withoutSources(first, more), more) : first;
   const hosts = { left: { sas: [], policies: [] }, right: { sas: [], policies: [] } } as Record<
     Side,
     HostHas
@@ -165,13 +179,13 @@ export function connect(
   for (let child = 0; child < shape.children; child++) {
     const apart = child > 0 && !(shape.together || shape.reqids === 'none');
     const base = 100 * (index + 1) + (apart ? 50 : 0);
-    const made = childOf(shape, index, child, base);
+    const made = childOf(ofChild(shape, child), index, child, base);
     for (const side of SIDES) {
       // Children of the same reqids have SAs of their own, of which each serves both.
       hosts[side].sas.push(...made[side].sas);
       hosts[side].policies.push(...made[side].policies);
     }
-    const probes = probesOf(shape, index, child);
+    const probes = probesOf(ofChild(shape, child), index, child);
     const earlier = connections[0];
     // Inbound SAs of any reqid serve all children where none has one in both directions: they are one tunnel.
     const isOne = !apart || (shape.reqids === 'split' && shape.inbound === 'any reqid');
@@ -215,6 +229,7 @@ function wordsOf(shape: Shape): string[] {
     [shape.encap, 'encap'],
     [shape.esn, 'esn'],
     [shape.packets !== 'host', `packets of ${shape.packets}`],
+    [shape.dual, 'of both families'],
     [shape.children > 1, shape.together ? 'two children together' : 'two children'],
     [shape.directions, 'directions'],
     [shape.cpus, 'cpus'],
@@ -254,6 +269,7 @@ function childOf(shape: Shape, index: number, child: number, base: number) {
   const { outer, inner, mode, protos, reqids, inbound, outbound, source, mark, by } = shape;
   const isOpen = (me: Side, incoming: boolean) =>
     incoming ? source === 'any' : shape.from === 'any' && me === 'left';
+  const isAny = shape.dual || inner !== outer;
   const outerEnds = endsOf(shape, index);
   const [probe] = probesOf(shape, index, child);
   const ends = (probe as Probe).ends;
@@ -305,10 +321,10 @@ function childOf(shape: Shape, index: number, child: number, base: number) {
           replayWindow: windows || proto === 'comp' || (shape.directions && !incoming) ? 0 : 32,
           ...algorithmOf(proto, 10 * child + index + n + (from === 'left' ? 0 : 100)),
           ...(windows && {
-            flags: ['esn', ...(inner === outer ? [] : (['af-unspec'] as const))],
+            flags: ['esn', ...(isAny ? (['af-unspec'] as const) : [])],
             replayEsn: { replayWindow: size, oseq: 0, seq: 0, oseqHi: 0, seqHi: 0, bitmap },
           }),
-          ...(!windows && inner !== outer && { flags: ['af-unspec'] }),
+          ...(!windows && isAny && { flags: ['af-unspec'] }),
           ...(mode === 'beet' && n === 0 && { selector: net(from) }),
           ...(shape.encap && {
             encap: { type: 'espinudp', sport: 4500, dport: 4500, oa: anyOf(outer) },

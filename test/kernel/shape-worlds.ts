@@ -164,6 +164,7 @@ function connect({
         const templates = protos.map((proto, n): Template => {
           const open = modeOf(n) === 'transport';
           return {
+            family: familyOf(mine[from]),
             proto,
             mode: modeOf(n),
             saddr: open ? ANY : mine[from],
@@ -321,6 +322,71 @@ function unique(): Shape {
         steps: instead(one(hosts, { daddr: HERE }), { reqid: 20 }),
         stops: [0],
         says: /^one-way: no inbound (\w+ )?SA/,
+      },
+    ],
+  };
+}
+
+/** One child for both families, as strongSwan makes it of traffic selectors of both: SAs for any, and policies for each. */
+function dualStack(): Shape {
+  const six = { left: 'fd00:1::1', right: 'fd00:2::1' };
+  const sa = { flags: ['af-unspec'] } as Partial<Sa>;
+  const { left, right } = together(connect({ sa }), connect({ sa, behind: six }));
+  const half = left.sas.length / 2;
+  const hosts = {
+    left: { ...left, sas: left.sas.slice(0, half) },
+    right: { ...right, sas: right.sas.slice(0, half) },
+  };
+  const [own, forwarded] = (['in', 'fwd'] as const).map((dir) => policyOf(hosts, dir, 1));
+  return {
+    name: 'one tunnel for both families',
+    hosts,
+    flows: [flow(PEER, six.left, six.right)],
+    variants: [
+      {
+        words: 'no inbound policies for IPv6',
+        steps: [noPolicy(own as Policy), noPolicy(forwarded as Policy)],
+        stops: [0],
+        says: /^one-way: inbound, no policy is for the answers/,
+      },
+      {
+        words: 'no policy for IPv6 to this host',
+        steps: [noPolicy(own as Policy)],
+        stops: [0],
+        says: /^one-way: inbound, no policy is for the answers/,
+      },
+      { words: 'no policy for forwarded IPv6', steps: [noPolicy(forwarded as Policy)], stops: [] },
+    ],
+  };
+}
+
+/** All hosts of a network, each with SAs for each other and with the same policies, which name no host. */
+function mesh(): Shape {
+  const [first, second] = [PEER, SECOND].map((peer, n) =>
+    connect({ ends: { left: HERE, right: peer }, mode: 'transport', spi: 0xc000_1000 + 0x100 * n }),
+  ) as [Hosts, Hosts];
+  const all = together(first, second);
+  const net = { saddr: '192.0.2.0', prefixlenS: 24, daddr: '192.0.2.0', prefixlenD: 24 };
+  const policies = first.left.policies.map(
+    (policy) => ({ ...policy, selector: { ...policy.selector, ...net } }) as Policy,
+  );
+  const hosts = { ...all, left: { ...all.left, policies } };
+  return {
+    name: 'a mesh in transport mode: policies for a network',
+    hosts,
+    flows: [flow(PEER, HERE, PEER), flow(SECOND, HERE, SECOND)],
+    variants: [
+      {
+        words: 'no inbound SA of one',
+        steps: [without(one(hosts, { saddr: SECOND }))],
+        stops: [1],
+        says: /^one-way: no inbound esp SA$/,
+      },
+      {
+        words: 'no outbound SA of one',
+        steps: [without(one(hosts, { daddr: SECOND }))],
+        stops: [1],
+        says: /^one-way: no outbound esp SA$/,
       },
     ],
   };
@@ -1159,6 +1225,8 @@ export const SHAPES: readonly Shape[] = [
   byHand('tunnel mode, reqid 0', {}),
   openEnd(),
   unique(),
+  dualStack(),
+  mesh(),
   cilium(false),
   cilium(true),
   ovn(),

@@ -128,7 +128,7 @@ test('an ordinary tunnel is what the full look finds', () => {
         assert.deepEqual(linked, [group]);
         const all = mergedGroup(linked);
         const surroundings = groups.surroundings(all, linked);
-        assert.deepEqual(ordinary, partsOfGroup(all, surroundings, isLocal));
+        assert.deepEqual(ordinary, partsOfGroup(all, surroundings, { has: isLocal, isLocal }));
         assert.deepEqual(group.labels, []);
       }
     }),

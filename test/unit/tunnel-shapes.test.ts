@@ -709,6 +709,123 @@ test('an inbound policy without an outbound one for the answers is a tunnel one 
   assert.match(world.only.reason, /^no outbound policy for answers/);
 });
 
+test('where a tunnel has inbound policies, each outbound one needs some for its answers', () => {
+  const nets = [net('10.1.0.0', '10.2.0.0'), net('10.1.0.0', '10.3.0.0')];
+  const back = [net('10.2.0.0', '10.1.0.0'), net('10.3.0.0', '10.1.0.0')];
+  const world = new World();
+  for (const selector of nets) policyOf(world, 'out', [{}], { selector });
+  for (const dir of ['in', 'fwd'] as const)
+    for (const selector of back) policyOf(world, dir, [{}], { selector });
+  world.addPair(0x1001);
+  world.open();
+  const without = (...dirs: string[]) => {
+    world.removePolicies(
+      ({ dir, selector }) => dirs.includes(String(dir)) && selector.saddr === '10.3.0.0',
+    );
+    world.look().pass(1000);
+    return world.only.state;
+  };
+  assert.equal(without('fwd'), 'up', 'a host that forwards nothing');
+  assert.equal(without('in'), 'one-way');
+  assert.match(world.only.reason, /^inbound, no policy is for the answers/);
+  // The other way round by mistake: packets go out.
+  policyOf(world, 'in', [{}], { selector: net('10.1.0.0', '10.3.0.0') });
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'one-way');
+  // Without any, nothing may be checked.
+  world.removePolicies(({ dir }) => dir !== 'out');
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'up');
+});
+
+test('answers for an address of this host need a policy in, those for another one fwd', () => {
+  const own = '10.1.0.1';
+  const selector = { ...net(own, '10.2.0.1'), prefixlenS: 32, prefixlenD: 32 };
+  const stateOf = (dir: 'in' | 'fwd', locals: readonly string[]) => {
+    const world = new World({ locals });
+    policyOf(world, 'out', [{}], { selector });
+    policyOf(world, dir, [{}], { selector: mirrored(selector as never) });
+    world.addPair(0x1001);
+    world.open();
+    return world.only.state;
+  };
+  assert.equal(stateOf('in', [HERE, own]), 'up');
+  assert.equal(stateOf('fwd', [HERE, own]), 'one-way');
+  assert.equal(stateOf('in', [HERE]), 'one-way');
+  assert.equal(stateOf('fwd', [HERE]), 'up');
+});
+
+test('an address that was removed is no longer this host’s, whoever watched', () => {
+  const own = '10.1.0.1';
+  const selector = { ...net(own, '10.2.0.1'), prefixlenS: 32, prefixlenD: 32 };
+  const world = new World({ locals: [HERE, own] });
+  policyOf(world, 'out', [{}], { selector });
+  policyOf(world, 'in', [{}], { selector: mirrored(selector as never) });
+  world.addPair(0x1001);
+  world.open();
+  assert.equal(world.only.state, 'up');
+  world.address(own, { address: own, link: undefined });
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'one-way');
+  world.address(own, undefined);
+  world.look().pass(1000);
+  assert.equal(world.only.state, 'up');
+});
+
+test('of a mesh in transport mode, one peer without an inbound SA is a tunnel one way', () => {
+  const world = new World();
+  const all = net('192.0.2.0', '192.0.2.0');
+  for (const dir of ['out', 'in'] as const)
+    policyOf(world, dir, [{ mode: 'transport', saddr: ANY, daddr: ANY }], { selector: all });
+  world.addPair(0x1001, { mode: 'transport' });
+  world.addSa(0x1003, { daddr: '192.0.2.3', mode: 'transport' });
+  world.open();
+  const said = [...world.tunnels].map(({ remote, state, reason }) => [remote, state, reason]);
+  assert.deepEqual(said.sort(), [
+    [THERE, 'up', 'SAs in both directions'],
+    ['192.0.2.3', 'one-way', 'no inbound esp SA'],
+  ]);
+});
+
+test('of both families, each needs inbound policies', () => {
+  const six = { ...net('fd00:1::', 'fd00:2::'), family: 'inet6', prefixlenS: 64, prefixlenD: 64 };
+  const world = new World();
+  for (const selector of [net('10.1.0.0', '10.2.0.0'), six]) {
+    policyOf(world, 'out', [{}], { selector });
+    for (const dir of ['in', 'fwd'] as const)
+      policyOf(world, dir, [{}], { selector: mirrored(selector as never) });
+  }
+  world.addPair(0x1001, { more: { selector: { ...ALL, family: 'unspec' } } });
+  world.open();
+  assert.equal(world.only.state, 'up');
+  world.removePolicies(({ dir, selector }) => dir !== 'out' && selector.family === 'inet6');
+  world.look().pass(1000);
+  assert.match(world.only.reason, /^inbound, no policy is for the answers/);
+});
+
+test('nobody answers from a group, and what answers ICMP or comes with another GRE key is not known', () => {
+  const typed = (proto: number, sport: number, dport = 0) => ({
+    ...{ ...net('10.1.0.0', '10.2.0.0'), proto, sport, dport },
+    ...{ sportMask: 0xffff, dportMask: 0xffff },
+  });
+  const swapped = (of: ReturnType<typeof typed>) => ({ ...of, saddr: of.daddr, daddr: of.saddr });
+  const group = { ...net('10.1.0.0', '224.0.0.0'), prefixlenD: 4 };
+  const toGroup = { ...net('10.2.0.0', '224.0.0.0'), prefixlenD: 4 };
+  for (const [sent, received] of [
+    [group, toGroup],
+    [typed(1, 8), swapped(typed(1, 0))],
+    [typed(47, 0, 5), swapped(typed(47, 0, 5))],
+    [typed(58, 128), swapped(typed(58, 129))],
+  ] as const) {
+    const world = new World();
+    policyOf(world, 'out', [{}], { selector: sent });
+    for (const dir of ['in', 'fwd'] as const) policyOf(world, dir, [{}], { selector: received });
+    world.addPair(0x1001);
+    world.open();
+    assert.equal(world.only.state, 'up', world.only.reason);
+  }
+});
+
 test('a policy with an open end is another tunnel’s if it takes some of the answers and none of the SAs', () => {
   const world = new World();
   for (const dir of ['out', 'in'] as const)

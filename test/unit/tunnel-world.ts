@@ -156,6 +156,9 @@ export class World {
     );
     this.tunnels = new Tunnels(
       {
+        // It stays while its link is down.
+        has: (address) =>
+          this.locals.has(address) && (this.lost.get(address) ?? { link: '' }).link !== undefined,
         isLocal: (address) => this.locals.has(address) || this.lost.has(address),
         lost: (address) => this.lost.get(address),
         emit: (event) => this.events.push(event),

@@ -76,6 +76,7 @@ function asking(policy: XfrmPolicy): XfrmPolicy {
 
 function joined(emit: (event: TunnelEvent) => void, time: number): Tunnels {
   const host = {
+    has: (address: string) => address === A,
     isLocal: (address: string) => address === A,
     lost: () => undefined,
     emit,
