@@ -49,6 +49,7 @@ interface Contestant {
 const root = join(import.meta.dirname, '../..');
 const SCRIPT = join(root, 'bench/ip-xfrm.sh');
 const SERVE = 9786;
+export const SERVE_TITLE = 'netlink-xfrm serve';
 const XFRM = 9101;
 const TEXT = 9102;
 
@@ -90,6 +91,14 @@ async function mostMemory([file = '', ...args]: readonly string[]): Promise<numb
   return [...most.values()].reduce((sum, one) => sum + one, 0);
 }
 
+/** The environment of a daemon, with Node set as in the systemd unit. */
+export function unitEnvironment(): NodeJS.ProcessEnv {
+  const unit = readFileSync(join(root, 'contrib/netlink-xfrm.service'), 'utf8');
+  const [, options] = /^Environment=NODE_OPTIONS=(.*)$/m.exec(unit) ?? [];
+  if (options === undefined) throw new Error('the unit does not set NODE_OPTIONS');
+  return { ...process.env, NODE_OPTIONS: options };
+}
+
 /** A program that answers scrapes. Ends with `ended`. */
 async function listening(
   title: string,
@@ -98,7 +107,10 @@ async function listening(
   [file = '', ...args]: readonly string[],
   ended: AbortSignal,
 ): Promise<Contestant> {
-  const child: ChildProcess = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child: ChildProcess = spawn(file, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: unitEnvironment(),
+  });
   let said = '';
   child.stderr?.on('data', (text) => {
     said = `${said}${text}`.slice(-1000);
@@ -201,7 +213,7 @@ export async function scrapers(
     const command = [process.execPath, join(root, 'bin/netlink-xfrm.js'), 'serve'];
     const all = [
       await listening(
-        'netlink-xfrm serve',
+        SERVE_TITLE,
         'tunnels, also those that are down; totals over rekeys; the kernel’s counters',
         SERVE,
         command,

@@ -14,7 +14,7 @@ import { RouteClient } from '../lib/index.ts';
 import { answer, request } from './http.ts';
 import { startLoad } from './listening.ts';
 import { cpuTime } from './proc.ts';
-import { compareScrapers, type Scraper, xfrmCollector } from './scrapers.ts';
+import { compareScrapers, type Scraper, unitEnvironment, xfrmCollector } from './scrapers.ts';
 import { median } from './stats.ts';
 
 /** Milliseconds, unless they say otherwise. */
@@ -99,7 +99,9 @@ interface Reported {
 
 /** A daemon whose counters are read every so many milliseconds. */
 async function daemon(tunnels: number, refresh: number) {
-  const child = fork(join(import.meta.dirname, 'serve-daemon.js'), [`${tunnels}`, `${refresh}`]);
+  const child = fork(join(import.meta.dirname, 'serve-daemon.js'), [`${tunnels}`, `${refresh}`], {
+    env: unitEnvironment(),
+  });
   const { port, tunnels: found } = await told<{ port: number; tunnels: number }>(child);
   if (found !== tunnels) throw new Error(`${found} tunnels instead of ${tunnels}`);
   const end = () => void child.kill();

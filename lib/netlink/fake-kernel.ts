@@ -166,9 +166,16 @@ export class FakeKernel extends KernelStandIn {
     const header = { seq: request.seq, portId: socket.bound };
     const flags = (request.dump ? N.NLM_F_MULTI : 0) | (interrupted ? N.NLM_F_DUMP_INTR : 0);
     for (const message of messages) {
-      const write = () => written([message], header, flags);
+      if (!request.dump || !(message instanceof Uint8Array)) {
+        socket.push(written([message], header, flags));
+        continue;
+      }
       // A kernel, too, makes a dump while it is read: all of it could be much more than is kept.
-      socket.push(request.dump && message instanceof Uint8Array ? write : write());
+      const write = (into: Uint8Array) => {
+        into.set(message);
+        address(into, header, flags);
+      };
+      socket.push({ length: message.length, write });
     }
     if (end === 'silent') return;
     if (end === 'lost') {
@@ -208,7 +215,8 @@ interface To {
 }
 
 /** A datagram of messages. */
-function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: number): Uint8Array {
+function written(messages: readonly FakeMessage[], to: To, flags: number): Uint8Array {
+  const { seq, portId } = to;
   const size = messages.reduce(
     (sum, one) => sum + (one instanceof Uint8Array ? one.length + 3 : 0),
     0,
@@ -234,7 +242,13 @@ function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: n
     writer.endMessage(at);
   }
   const datagram = writer.written();
-  const view = new DataView(datagram.buffer);
+  address(datagram, to, flags);
+  return datagram;
+}
+
+/** Makes the messages of a datagram answers to a request. */
+function address(datagram: Uint8Array, { seq, portId }: To, flags: number): void {
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
   for (let at = 0; datagram.length - at >= NLMSG_HDRLEN; ) {
     view.setUint16(at + 6, readHeader(view, at).flags | flags, LE);
     // Answers take these fields from the request; events keep their own, which identify the request
@@ -245,7 +259,6 @@ function written(messages: readonly FakeMessage[], { seq, portId }: To, flags: n
     }
     at = nextMessage(at, Math.max(view.getUint32(at, LE), NLMSG_HDRLEN));
   }
-  return datagram;
 }
 
 function doneOf(header: To, flags: number): Uint8Array {

@@ -7,7 +7,7 @@ import type { CutOff } from './event-streams.ts';
 /** Bytes written at a time. */
 const CHUNK = 128 * 1024;
 /** Milliseconds of work before others get a turn. */
-const SLICE = 8;
+export const SLICE = 4;
 /** Milliseconds that a reader may be waited for, all in all: one that takes a little now and then would stay. */
 const PATIENCE = 60_000;
 

@@ -4,12 +4,10 @@
  */
 import { once } from 'node:events';
 import { constants, createGzip } from 'node:zlib';
-import { turn } from './pieces.ts';
+import { SLICE, turn } from './pieces.ts';
 
 /** Answers kept: of different queries. */
 const MOST = 4;
-/** Milliseconds of work before others get a turn. */
-const SLICE = 8;
 /** Bytes given to the compressor at a time. */
 const CHUNK = 64 * 1024;
 /** Milliseconds for which one is kept that nobody asks for. */

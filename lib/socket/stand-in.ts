@@ -45,9 +45,15 @@ const ARENA = 2 ** 20;
 const LONG = 2 ** 31 - 1;
 const NO_NSID = 0xffff_ffff;
 
+/** A datagram that is made when it is read, as the kernel makes dumps. */
+export interface LateDatagram {
+  readonly length: number;
+  /** Writes it to memory of its length. */
+  write(into: Uint8Array): void;
+}
+
 interface Datagram {
-  /** A function that returns them is called when they are read. */
-  bytes: Uint8Array | (() => Uint8Array);
+  readonly bytes: Uint8Array | LateDatagram;
   readonly portId: number;
   readonly group: number;
 }
@@ -116,7 +122,7 @@ export class StandInSocket implements NativeSocket {
     return this.#portId;
   }
 
-  /** Queues a datagram. @param bytes or a function that returns them, called when they are read */
+  /** Queues a datagram. */
   push(bytes: Datagram['bytes'], group = 0, portId = 0): void {
     this.#queue.push({ bytes, group, portId });
     this.#waiting += made(bytes);
@@ -266,20 +272,16 @@ export class StandInSocket implements NativeSocket {
     let [count, at] = [0, 0];
     for (;;) {
       const next = this.#queue[this.#read];
-      if (next === undefined || count === most) break;
-      if (!(next.bytes instanceof Uint8Array)) {
-        next.bytes = next.bytes();
-        this.#waiting += next.bytes.length;
-      }
-      if (at + next.bytes.length > ARENA) break;
+      if (next === undefined || count === most || at + next.bytes.length > ARENA) break;
       const { bytes, portId, group } = next;
-      this.#waiting -= bytes.length;
+      this.#waiting -= made(bytes);
       this.#shift();
       if (kernelOnly && portId !== 0) {
         this.#rejected++;
         continue;
       }
-      this.#bytes.set(bytes, at);
+      if (bytes instanceof Uint8Array) this.#bytes.set(bytes, at);
+      else bytes.write(this.#bytes.subarray(at, at + bytes.length));
       this.#entries.set([at, bytes.length, portId, 0, group, NO_NSID], count * STRIDE);
       // Each datagram starts at a multiple of 8, as in the addon's memory.
       at += (bytes.length + 7) & ~7;

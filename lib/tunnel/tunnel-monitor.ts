@@ -67,9 +67,6 @@ export interface TunnelsView extends Iterable<Tunnel> {
   filter(by: (tunnel: Tunnel) => unknown): Tunnel[];
 }
 
-/** What a monitor's {@link TunnelMonitor.tunnels} are, for this package. */
-export const tunnelsOf = ({ tunnels }: TunnelMonitor): Tunnels => tunnels as Tunnels;
-
 /** Worst first; within a state, by id. */
 export function worstTunnelFirst(a: Tunnel, b: Tunnel): number {
   object('a', a);
