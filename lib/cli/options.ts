@@ -102,12 +102,12 @@ function later(text: string): number {
   throw new InvalidArgumentError('It must not be over.');
 }
 
-/** Parses a size in bytes: 65536, 64KiB, 64MiB, 1GiB. */
+/** Parses the size of a ring in bytes: 131072, 128KiB, 64MiB, 1GiB. */
 export function size(text: string): number {
   const [, digits = '', unit = ''] = /^(\d{1,9})(?:([KMG])i?B?)?$/.exec(text) ?? [];
   const value = Number(digits) * 1024 ** ' KMG'.indexOf(unit || ' ');
-  if (digits !== '' && value >= 2 ** 16) return value;
-  throw new InvalidArgumentError('It must be a size of at least 64KiB: 64MiB, 1GiB.');
+  if (digits !== '' && value >= 2 ** 17) return value;
+  throw new InvalidArgumentError('It must be a size of at least 128KiB: 64MiB, 1GiB.');
 }
 
 /** Adds `--buffer`. */

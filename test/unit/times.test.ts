@@ -103,6 +103,9 @@ test('what is no time, duration or size is wrong usage, of every option that tak
     assert.match(stderr, /is invalid for argument '(before|after)'\. It must be a time: /);
     assert.equal(status, 2);
   }
+  const small = runCommand(['record', '-o', join(folder, 'small'), '--ring', '64KiB']);
+  assert.match(small.stderr, /It must be a size of at least 128KiB: /);
+  assert.equal(small.status, 2);
   const never = runCommand(['record', '-o', join(folder, 'never.nxr'), '--snapshots', '0']);
   assert.equal(never.stderr, 'netlink-xfrm: --snapshots must be more than 0\n');
   assert.equal(never.status, 2);
