@@ -151,7 +151,8 @@ type Printed = Omit<Decoded, 'message'> & {
 /** What to print of a record. */
 function* decodeItem(item: Recorded | RecordingRecord, options: Options): Generator<Printed, void> {
   if (!('kind' in item)) {
-    yield* decodeRecorded(item, options);
+    // A packet that has comments only: `convert` writes those at the end.
+    if (item.length > 0 || !item.comments?.length) yield* decodeRecorded(item, options);
     return;
   }
   if (item.kind === 'datagram') {

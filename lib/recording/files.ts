@@ -27,7 +27,7 @@ const FILES = 16;
 /** The smallest file of a ring. */
 const LEAST = 64 * 1024;
 /** Bytes of a block: larger ones are compressed little better or faster (docs/performance.md). */
-export const BLOCK = 2 ** 19;
+export const BLOCK = 2 ** 20;
 /** Milliseconds after which what was written is forced to the disk. */
 const SYNC = 1000;
 const MODE = 0o600;

@@ -78,7 +78,8 @@ export class RecordedNamespace {
     this.label = label;
     this.#options = options;
     this.#report = report;
-    this.#xfrm = new RecordedTables(xfrmModel, (change) => this.#xfrmChanged(change));
+    const changed = (change: TableChange<XfrmObjectTypes>) => this.#xfrmChanged(change);
+    this.#xfrm = new RecordedTables(xfrmModel, changed, options === undefined);
     this.#addresses = new RecordedTables(addressModel, (change) => this.#addressChanged(change));
     this.states = new StatesView(this.#xfrm.tables.state);
     this.policies = new PoliciesView(this.#xfrm.tables.policy);

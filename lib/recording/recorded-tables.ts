@@ -22,10 +22,20 @@ export class RecordedTables<K extends ObjectTypes, Event extends ReconcilerEvent
   #settling = false;
   #isOpen = false;
   #lacking = false;
+  /** What the first dump lists, the last first. */
+  readonly #first: (() => void)[] | undefined;
 
-  /** @param changed called when the tables are complete for the first time, and for each change after */
-  constructor(model: ObjectModel<K, Event>, changed: (change: TableChange<K>) => void) {
+  /**
+   * @param changed called when the tables are complete for the first time, and for each change after
+   * @param oldestFirst whether entries are in the order in which they were added: the kernel lists the newest first
+   */
+  constructor(
+    model: ObjectModel<K, Event>,
+    changed: (change: TableChange<K>) => void,
+    oldestFirst = false,
+  ) {
     this.#changed = changed;
+    this.#first = oldestFirst ? [] : undefined;
     const host = {
       now: () => this.#now,
       wakeAfter: () => {},
@@ -84,7 +94,9 @@ export class RecordedTables<K extends ObjectTypes, Event extends ReconcilerEvent
   }
 
   dumped<N extends ObjectName<K>>(kind: N, value: K[N]): void {
-    if (this.#dumping) this.#table.dumped(kind, value);
+    if (!this.#dumping) return;
+    if (this.#isOpen || this.#first === undefined) this.#table.dumped(kind, value);
+    else this.#first.push(() => this.#table.dumped(kind, value));
   }
 
   snapshot(phase: SnapshotNote['phase']): void {
@@ -103,6 +115,8 @@ export class RecordedTables<K extends ObjectTypes, Event extends ReconcilerEvent
     if (!this.#dumping) return;
     this.#dumping = false;
     this.#settling = complete;
+    const first = this.#first?.splice(0) ?? [];
+    for (const take of complete ? first.reverse() : []) take();
     if (complete) this.#table.dumpEnded();
     else this.#table.dumpFailed();
   }

@@ -66,7 +66,10 @@ export class Recording {
     this.#files = statSync(path).isDirectory() ? filesOf(path) : [path];
     const found = this.#files.some(isRecordingFile);
     if (!found) {
-      const what = this.#files[0] === path ? '' : ` (a directory with files *${EXTENSION})`;
+      const what =
+        this.#files[0] === path
+          ? '; of a capture, `netlink-xfrm convert` makes one'
+          : ` (a directory with files *${EXTENSION})`;
       throw new RecordingError(`${path} is not a recording of \`netlink-xfrm record\`${what}`);
     }
   }

@@ -154,6 +154,7 @@ test('what a recording says of each moment equals what the command said then', a
   const [capture, back] = [join(folder, 'all.pcapng'), join(folder, 'back.nxr')];
   assert.equal(run('convert', file, capture).status, 0);
   assert.equal(run('convert', capture, back).status, 0);
+  assert.equal(run('replay', capture).status, 0);
   for (const [step, { at }] of said.entries()) {
     for (const list of LISTS) {
       const of = (path: string) => run(list, '--recording', path, '--at', at, '--json').stdout;

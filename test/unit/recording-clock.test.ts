@@ -293,6 +293,29 @@ describe('reading from a snapshot', () => {
     }
   });
 
+  it('lists the newest first, as the kernel does', async () => {
+    const [older, old, late] = SAS as [Uint8Array, Uint8Array, Uint8Array];
+    const blocks = await stepped([
+      (writer) => {
+        snapshot(writer, 'xfrm', ['begin']);
+        for (const one of [old, older]) {
+          writer.datagram('dumped', NETLINK_XFRM, 0, one, 0, one.length);
+        }
+        snapshot(writer, 'xfrm', ['dumped', 'settled']);
+      },
+      add(late, 0),
+    ]);
+    const listed = run('state', '--recording', fileOf(blocks), '--json').stdout;
+    const spis = listed
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).state.spi);
+    const told = messagesOf(strongswan(), { keys: true }).flatMap(([, one]) =>
+      one.kind === 'NEWSA' ? [one.state.spi] : [],
+    );
+    assert.deepEqual(spis, told.slice(0, 3).reverse());
+  });
+
   it('begins before one of the namespace that is meant', async () => {
     const namespaces = [null, ...Array.from({ length: 9 }, (_, i) => `blue${i}`)];
     const blocks = await stepped(
