@@ -222,7 +222,8 @@ export class Life {
     // Of several templates it would change the order (net/xfrm/xfrm_policy.c, xfrm_tmpl_sort).
     const isBundle = (beside.templates ?? []).length > 1;
     // Forwarded packets that one allows meet policies in (__xfrm_policy_check).
-    const action = isBundle || dir === 'fwd' ? 'block' : random.pick(['block', 'block', 'allow'] as const);
+    const action =
+      isBundle || dir === 'fwd' ? 'block' : random.pick(['block', 'block', 'allow'] as const);
     const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
     const added = { dir, selector, action, priority: 9000, policyType: { type: 'sub' }, ...labels };
     this.#say(`a sub-policy ${dir} ${action}s its packets`);
@@ -257,8 +258,10 @@ export class Life {
       isInbound(one) &&
       isDeepStrictEqual(one.selector, lost.selector) &&
       dirs.includes(String(one.dir));
-    const isOf = ({ selector }: Policy) => (made: Made) =>
-      made.hosts.left.policies.some((one) => isDeepStrictEqual(one.selector, selector));
+    const isOf =
+      ({ selector }: Policy) =>
+      (made: Made) =>
+        made.hosts.left.policies.some((one) => isDeepStrictEqual(one.selector, selector));
     const its = this.#made.filter(isOf(lost));
     const isSibling = (one: Policy) =>
       isInbound(one) &&
