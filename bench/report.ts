@@ -229,7 +229,7 @@ function partText(part: Part, against?: string): string[] {
       ['the longest turn of the event loop meanwhile', `${count(flood.longest)} ms`],
       [`events dropped, of ${count(flood.events)}`, count(flood.dropped)],
       ['processor time for each event that was read', `${flood.cpu.toFixed(1)} µs`],
-      ['resident, at the end', `${mib(served.resident)} MiB`],
+      ['resident at the end, with the simulated kernel', `${mib(served.resident)} MiB`],
       ...served.beside.flatMap(({ title, ms, cpu, resident, knows }) => [
         [`beside it: ${title}, a scrape (${knows})`, `${ms.toFixed(1)} ms`],
         ['its processor time', `${cpu.toFixed(1)} ms`],

@@ -67,10 +67,12 @@ const usage = (command: string) => (command === 'check' ? 3 : 2);
 test('what is no time, duration or size is wrong usage, of every option that takes one', () => {
   const wrong = ['nonsense', '', '25:99', '1x', '3cats', '-', '+', '2026-02-30', 'NaN'];
   const checked = new Set<string>();
+  const parsers = new Set<unknown>();
   for (const command of commands) {
-    for (const { long, short, flags, hidden } of command.options) {
+    for (const { long, short, flags, hidden, parseArg } of command.options) {
       if (hidden || !/<(time|duration|size|seconds)>/.test(flags)) continue;
-      for (const text of wrong) {
+      // Everything that is wrong once for each parser: a command may be a process.
+      for (const text of parsers.has(parseArg) ? wrong.slice(0, 1) : wrong) {
         const line = [command.name(), `${long}=${text}`];
         const { status, stdout, stderr } = runCommand(line);
         const flag = short ? `${short}, ${long}` : long;
@@ -79,6 +81,7 @@ test('what is no time, duration or size is wrong usage, of every option that tak
         assert.equal(status, usage(command.name()), `${line}`);
         checked.add(long as string);
       }
+      parsers.add(parseArg);
     }
   }
   const TAKEN = [
@@ -143,21 +146,21 @@ test('a part that ends before it begins is wrong usage; one that was not recorde
   for (const line of lines) {
     const [command = ''] = line;
     const failure = command === 'check' ? 3 : 1;
+    const isFirst = line === lines[0];
     if (named(command, '--from')) {
       const after = /--from 1970\S+ is after --to 1970/;
       fails([...line, '--from', 'end', '--to', 'start'], usage(command), after);
-      const dates = ['--from', `${day}T13:46:42Z`, '--to', `${day}T13:46:41Z`];
-      fails([...line, ...dates], usage(command), after);
-      fails([...line, '--from', '2026-01-01'], failure, /no part of the recording, which is from/);
       fails([...line, '--to', '1970-01-01'], failure, /no part of the recording, which is from/);
+      if (isFirst) {
+        const dates = ['--from', `${day}T13:46:42Z`, '--to', `${day}T13:46:41Z`];
+        fails([...line, ...dates], usage(command), after);
+        fails([...line, '--from', '2026-01-01'], failure, /no part of the recording, which is/);
+      }
     }
     if (named(command, '--at')) {
-      for (const at of ['2026-01-01', '1970-01-01', '+1h', '-1h']) {
-        fails(
-          [...line, '--at', at],
-          failure,
-          /--at \S+ is outside of the recording, which is from/,
-        );
+      for (const at of ['2026-01-01', ...(isFirst ? ['1970-01-01', '+1h', '-1h'] : [])]) {
+        const outside = /--at \S+ is outside of the recording, which is from/;
+        fails([...line, '--at', at], failure, outside);
       }
     }
   }
