@@ -221,7 +221,9 @@ export class Life {
     if (this.#isForLink({ dir, selector, mark, ifId, ...beside } as Policy)) return;
     // Of several templates it would change the order (net/xfrm/xfrm_policy.c, xfrm_tmpl_sort).
     const isBundle = (beside.templates ?? []).length > 1;
-    const action = isBundle ? 'block' : random.pick(['block', 'block', 'allow'] as const);
+    // Forwarded packets that one allows meet policies in (__xfrm_policy_check).
+    const action =
+      isBundle || dir === 'fwd' ? 'block' : random.pick(['block', 'block', 'allow'] as const);
     const labels = { ...(mark && { mark }), ...(ifId && { ifId }) };
     const added = { dir, selector, action, priority: 9000, policyType: { type: 'sub' }, ...labels };
     this.#say(`a sub-policy ${dir} ${action}s its packets`);
@@ -256,8 +258,16 @@ export class Life {
       isInbound(one) &&
       isDeepStrictEqual(one.selector, lost.selector) &&
       dirs.includes(String(one.dir));
+    const isOf =
+      ({ selector }: Policy) =>
+      (made: Made) =>
+        made.hosts.left.policies.some((one) => isDeepStrictEqual(one.selector, selector));
+    const its = this.#made.filter(isOf(lost));
     const isSibling = (one: Policy) =>
-      isInbound(one) && !isIts(one) && isDeepStrictEqual(reqidsOf(one), reqidsOf(lost));
+      isInbound(one) &&
+      !isIts(one) &&
+      its.some(isOf(one)) &&
+      isDeepStrictEqual(reqidsOf(one), reqidsOf(lost));
     if (!tunnels.some(isSibling)) return;
     this.#say(`no policies ${dirs.join(' and ')} for some of the answers`);
     for (const policy of tunnels.filter(isIts)) this.#deletePolicy('left', policy);
