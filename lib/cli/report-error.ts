@@ -1,5 +1,4 @@
 /** Reports errors with hints, and maps them to exit statuses. @module */
-import { CommanderError } from 'commander';
 import { printableLines } from '../wire/text.ts';
 import type { EXIT } from './exit.ts';
 
@@ -17,7 +16,8 @@ export function reportError(error: unknown): keyof typeof EXIT {
   }
   if (code === 'ETIMEDOUT') return 'timeout';
   // What is wrong whatever there is, but was found out later than by the parser of the command line.
-  if (error instanceof CommanderError) return 'usage';
+  // (By its code: the library has this module, for its hints, and not commander.)
+  if (code?.startsWith('commander.')) return 'usage';
   if (process.env.NETLINK_XFRM_DEBUG) console.error(error);
   return 'conditionNotMet';
 }
