@@ -5,7 +5,7 @@
  * @module
  */
 import { type Metric, type Sample, sampleName } from './metric.ts';
-import { escaped, labelText, type SeriesReading } from './series-text.ts';
+import { escaped, labelText, SeriesReading } from './series-text.ts';
 import type { MetricsSource } from './source.ts';
 import { NAMESPACE_METRICS, TUNNEL_METRICS } from './table.ts';
 
@@ -78,6 +78,18 @@ export function* metricsText(
   format: TextFormat,
 ): Generator<string | Uint8Array, undefined> {
   const readings: [MetricsSource, SeriesReading][] = [];
+  try {
+    yield* text(sources, format, readings);
+  } finally {
+    SeriesReading.release(readings.map(([, reading]) => reading));
+  }
+}
+
+function* text(
+  sources: readonly MetricsSource[],
+  format: TextFormat,
+  readings: [MetricsSource, SeriesReading][],
+): Generator<string | Uint8Array, undefined> {
   for (const source of sources) {
     const updating = source.updating();
     while (!updating.next().done) yield '';

@@ -105,9 +105,15 @@ export class SeriesLabels {
 const areSame = (a: readonly TunnelSeries[], b: readonly TunnelSeries[]) =>
   a.length === b.length && a.every((one, i) => one === b[i]);
 
+/**
+ * Memory of readings that are over. What is outside of the heap is freed late, as it seems small to
+ * the collector.
+ */
+const spare: Float64Array[] = [];
+
 interface Reading {
   readonly block: Block;
-  /** NaN for no value. */
+  /** NaN for no value; of a whole block. */
   readonly values: Float64Array;
   /** For the labels that depend on the tunnel. */
   readonly tunnels: readonly (Tunnel | undefined)[];
@@ -127,6 +133,15 @@ export class SeriesReading {
     for (const block of blocks) {
       this.#blocks.push(reading(block));
       yield;
+    }
+  }
+
+  /** Ends readings: their memory can be used by the next ones. */
+  static release(readings: readonly SeriesReading[]): void {
+    // What many at the same time needed is not kept.
+    spare.length = 0;
+    for (const reading of readings) {
+      for (const { values } of reading.#blocks.splice(0)) spare.push(values);
     }
   }
 
@@ -152,7 +167,7 @@ export class SeriesReading {
 
 function reading(block: Block): Reading {
   const { series } = block;
-  const values = new Float64Array(series.length * WIDTH);
+  const values = spare.pop() ?? new Float64Array(BLOCK * WIDTH);
   let at = 0;
   for (const one of series) {
     for (const { metric, ends } of FRAMES) {
