@@ -74,6 +74,33 @@ function twoTunnels(): World {
   return world.pass(1000).refresh();
 }
 
+test('scrapes at the same time, one of them cut off, do not share memory', () => {
+  const busier = twoTunnels();
+  busier.carry(1, 5);
+  const [one, other] = [sourceOf(twoTunnels()), sourceOf(busier.pass(1000).refresh())];
+  const text = (source: MetricsSource) => read(source, 'classic').text;
+  const expected = [text(one), text(other)];
+  assert.notEqual(expected[0], expected[1]);
+  for (let round = 0; round < 3; round++) {
+    const [first, second, third] = [one, other, one].map((source) =>
+      metricsText([source], 'classic'),
+    );
+    assert(first && second && third);
+    const texts = ['', ''];
+    for (let done = 0, i = 0; done < 2; i++) {
+      if (i === 5) third.next();
+      if (i === 10) third.return(undefined);
+      done = 0;
+      for (const [at, pieces] of [first, second].entries()) {
+        const { value, done: isDone } = pieces.next();
+        if (isDone) done++;
+        else texts[at] += `${value instanceof Uint8Array ? Buffer.from(value) : value}`;
+      }
+    }
+    assert.deepEqual(texts, expected);
+  }
+});
+
 test('both formats say the same of tunnels, and a scrape would take them', () => {
   const world = twoTunnels();
   const source = sourceOf(world);
