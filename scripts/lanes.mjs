@@ -42,6 +42,7 @@ const inLab = (suite, paths, seconds, worlds = 25) => ({
   files: paths,
   // None may be skipped for lack of ESP.
   env: { NETLINK_XFRM_REQUIRE: 'esp', NETLINK_XFRM_WORLDS: `${worlds}` },
+  repeats: true,
   ...inKernel,
 });
 
@@ -140,6 +141,8 @@ const BEYOND_DEBIAN = [
  *   optional     true if a machine may lack what its place needs: the lane is then reported as left out, with the
  *                reason, even with CI=true, and that is not a failure
  *   long         true if a single test may take more than a few minutes
+ *   repeats      true if programs and kernels of others set its pace: a test that failed is repeated once, alone
+ *                (repeat.mjs)
  *   waits        true if it mostly waits: it runs alongside the others, without occupying a processor
  *   seconds      estimated duration on a machine with two processors: for scheduling, until measured (estimates.mjs)
  */
@@ -183,6 +186,7 @@ export const SETS = {
       place: here,
       files: files('deploy'),
       waits: true,
+      repeats: true,
       seconds: 120,
     },
     {
@@ -190,6 +194,7 @@ export const SETS = {
       place: containers,
       files: files('containers'),
       optional: true,
+      repeats: true,
       ...together,
       seconds: 100,
     },
@@ -197,6 +202,7 @@ export const SETS = {
       name: 'the page in Chromium',
       place: here,
       files: files('browser'),
+      repeats: true,
       seconds: 130,
     },
     {
@@ -212,6 +218,7 @@ export const SETS = {
       files: KEY_MANAGERS,
       long: true,
       waits: true,
+      repeats: true,
       seconds: 340,
     },
   ],

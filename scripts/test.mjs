@@ -4,13 +4,9 @@
 // A lane that runs no test fails. A test that needs something this machine lacks is skipped with its
 // reason, and counts as left out unless it ran in another lane, test:all runs it elsewhere, or its lane
 // declares that no available kernel can run it. With CI=true only lanes marked optional may be left out.
-import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { decodeEvent } from './events.mjs';
-import { root, setup } from './setup.mjs';
+import { setup } from './setup.mjs';
 
 const strict = process.env.CI === 'true';
 const started = Date.now();
@@ -21,6 +17,8 @@ const { NotHere, withTools } = await import('./surroundings.mjs');
 const { Progress, duration } = await import('./progress.mjs');
 const { keepEstimates, readEstimates, schedule } = await import('./estimates.mjs');
 const { resultFile } = await import('./result-files.mjs');
+const { nodeTest, run, Tally } = await import('./lane-run.mjs');
+const { filesToRepeat, MOST, repeat, withoutChance } = await import('./repeat.mjs');
 
 const options = new Command('npm test --')
   .description('Run the tests. CONTRIBUTING.md says what runs where, and how to run one file.')
@@ -39,20 +37,13 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 
-/** Milliseconds without activity after which a lane is killed. */
-const silence = (lane) => (lane.long ? 60 : 15) * 60_000;
-/** Time limit of a test file in milliseconds, if each has its own process. */
-const LIMIT = 24 * 3600_000;
-
 const progress = new Progress();
 const { colors } = progress;
 const estimates = readEstimates();
 
-/** Process groups of running lanes, and incomplete files. */
-const running = new Set();
+/** Incomplete result files. */
 const unfinished = new Set();
 process.on('exit', () => {
-  for (const group of running) process.kill(-group, 'SIGKILL');
   for (const path of unfinished) rmSync(path, { force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
@@ -69,97 +60,6 @@ for (const format of ['junit', 'tap']) {
     console.error(`npm test: --${format}: ${error.message}`);
     process.exit(2);
   }
-}
-
-/** The command that runs the files of a lane. */
-function nodeTest({ files, flags = [], together, before }) {
-  const reporter = `--test-reporter=${join(root, 'scripts/lane-reporter.mjs')}`;
-  const node = [process.execPath, ...flags, reporter];
-  if (together) {
-    const first = before === undefined ? [] : ['--before', before];
-    return [...node, join(root, 'scripts/together.mjs'), ...first, ...files];
-  }
-  return [...node, '--test', '--test-concurrency=1', `--test-timeout=${LIMIT}`, ...files];
-}
-
-/** Whether an event concerns a group of tests: its tests are counted instead, unless the group itself fails. */
-const isGroup = (data) => data.details.type === 'suite' || data.name === data.file;
-
-/** Results of a lane, from its events. */
-class Tally {
-  passed = [];
-  failed = [];
-  skipped = {};
-  events = [];
-  /** [seconds, name] of each test. */
-  times = [];
-  ended = false;
-
-  take(event) {
-    const { type, data } = event;
-    if (type === 'lane:end') this.ended = true;
-    else this.events.push(event);
-    if (type !== 'test:pass' && type !== 'test:fail') return undefined;
-    const { name, details, skip, todo } = data;
-    if (!isGroup(data)) this.times.push([details.duration_ms / 1000, name]);
-    if (type === 'test:fail' && details.error?.failureType !== 'subtestsFailed') {
-      this.failed.push(name);
-      const { cause = details.error } = details.error ?? {};
-      const place = `${data.file ?? ''}:${data.line ?? ''}`;
-      return `not ok: ${name} (${place})\n${cause?.stack ?? cause?.message ?? cause}`;
-    }
-    if (type === 'test:fail' || isGroup(data)) return undefined;
-    const reason = skip ?? todo;
-    if (reason === undefined) this.passed.push(name);
-    else {
-      const said = typeof reason === 'string' && reason !== '' ? reason : 'no reason given';
-      this.skipped[name] = { file: data.file, reason: said };
-    }
-    return undefined;
-  }
-}
-
-/** Runs a command to completion, and adds the results of its tests to the tally. */
-function run(command, env, lane, tally, output) {
-  return new Promise((resolve) => {
-    const [program, ...args] = command;
-    const child = spawn(program, args, {
-      cwd: root,
-      env: { ...env, ...lane.env, NODE_TEST_CONTEXT: undefined },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // In its own process group, so that all of it can be killed.
-      detached: true,
-    });
-    if (child.pid !== undefined) running.add(child.pid);
-    const end = () => {
-      output.push(`ended after ${duration(silence(lane) / 1000)} without a sign of life`);
-      if (lane.test !== undefined) output.push(`it was in: ${lane.test}`);
-      process.kill(-child.pid, 'SIGKILL');
-    };
-    let timer = setTimeout(end, silence(lane));
-    for (const stream of [child.stdout, child.stderr]) {
-      createInterface(stream).on('line', (line) => {
-        const event = decodeEvent(line);
-        if (event === undefined) {
-          if (line !== '') output.push(line);
-          return;
-        }
-        clearTimeout(timer);
-        timer = setTimeout(end, silence(lane));
-        // If each file has its own process, the process is named by the path.
-        if (event.type === 'test:dequeue') lane.test = event.data.name.replace(`${root}/`, '');
-        const text = tally.take(event);
-        lane.tests = tally.times.length;
-        if (text !== undefined) output.push(...text.split('\n'));
-      });
-    }
-    child.on('error', (error) => output.push(error.message));
-    child.on('close', (status) => {
-      clearTimeout(timer);
-      running.delete(child.pid);
-      resolve(status);
-    });
-  });
 }
 
 const lanes = [];
@@ -204,16 +104,8 @@ async function runLane(lane, env) {
     failed.push(error.stack);
   }
   const seconds = (Date.now() - shown.begun) / 1000;
-  const { passed, skipped, events, times } = tally;
-  lanes.push({
-    ...tally,
-    name,
-    seconds,
-    events,
-    beyond: lane.beyond ?? [],
-    failed: [...tally.failed, ...failed],
-    own: failed,
-  });
+  const { passed, skipped, times } = tally;
+  lanes.push({ lane, tally, seconds, own: failed, unsteady: [] });
   const bad = tally.failed.length + failed.length;
   const more = Object.keys(skipped).length;
   const counts = [
@@ -240,12 +132,33 @@ const { queues, expected } = schedule(chosen, slots, estimates);
 const counted = (number) => `${number} lane${number === 1 ? '' : 's'}`;
 const wait = expected === undefined ? '' : `: about ${duration(expected)} by the last run`;
 progress.print(`${counted(chosen.length)}, ${slots} at a time${wait}`);
+
+/** Repeats what may have failed by chance, one lane after the other. */
+async function repeatFailures() {
+  if (lanes.reduce((all, { tally }) => all + tally.failed.length, 0) > MOST) return;
+  for (const result of lanes) {
+    const { lane, tally } = result;
+    const files = tally.failed.length > 0 ? filesToRepeat(result) : undefined;
+    if (files === undefined) continue;
+    progress.print(`${lane.name}: repeating ${tally.failed.map(({ name }) => name).join(', ')} …`);
+    const output = [];
+    const steady = await repeat(result, files, env, output);
+    for (const line of output) progress.print(`  ${lane.name}: ${line}`);
+    const names = steady.map(({ name }) => name);
+    result.unsteady = steady;
+    tally.failed = tally.failed.filter((one) => !steady.includes(one));
+    tally.passed.push(...names);
+    if (tally.failed.length === 0) tally.events = withoutChance(tally.events, names);
+  }
+}
+
 async function worker(queue) {
   for (let lane = queue.shift(); lane !== undefined; lane = queue.shift()) {
     await runLane(lane, env);
   }
 }
 await Promise.all(queues.map(worker));
+await repeatFailures();
 progress.close();
 keepEstimates(estimates);
 
@@ -253,24 +166,27 @@ keepEstimates(estimates);
 let leftToAll = 0;
 /** Tests that no available kernel can run. */
 const beyond = [];
-const ran = new Set(lanes.flatMap(({ passed, failed }) => [...passed, ...failed]));
+const namesOf = ({ failed }) => failed.map(({ name }) => name);
+const ran = new Set(lanes.flatMap(({ tally }) => [...tally.passed, ...namesOf(tally)]));
 const filesOf = (set) =>
   SETS[set].filter(({ env }) => env?.NETLINK_XFRM_REQUIRE).flatMap(({ files }) => files);
 const [inLabHere, inLabWithAll] = [filesOf(set), filesOf('all')];
-for (const { name, skipped, beyond: declared } of lanes) {
-  for (const [test, { file, reason }] of Object.entries(skipped)) {
+for (const { lane, tally } of lanes) {
+  for (const [test, { file, reason }] of Object.entries(tally.skipped)) {
     if (ran.has(test)) continue;
-    if (declared.includes(test)) {
+    if (lane.beyond?.includes(test)) {
       beyond.push(`${test}: ${reason}`);
       continue;
     }
     if (set === 'test' && !inLabHere.includes(file) && inLabWithAll.includes(file)) leftToAll++;
-    else leftOut.push(`${test} (${name}): ${reason}`);
+    else leftOut.push(`${test} (${lane.name}): ${reason}`);
   }
 }
 
 const slowest = lanes
-  .flatMap(({ name, times }) => times.map(([seconds, test]) => ({ seconds, test, name })))
+  .flatMap(({ lane, tally }) =>
+    tally.times.map(([seconds, test]) => ({ seconds, test, name: lane.name })),
+  )
   .sort((a, b) => b.seconds - a.seconds)
   .slice(0, 10);
 console.log('slowest tests:');
@@ -278,23 +194,46 @@ for (const { seconds, test, name } of slowest) {
   console.log(`  ${seconds.toFixed(1).padStart(6)} s  ${test} ${colors.dim(`(${name})`)}`);
 }
 console.log('lanes:');
-for (const { name, seconds, passed } of lanes) {
-  console.log(`  ${seconds.toFixed(0).padStart(6)} s  ${name}: ${passed.length} passed`);
-}
-for (const { name, failed } of lanes) {
-  for (const test of failed) console.log(colors.red(`failed: ${test} (${name})`));
+for (const { lane, seconds, tally } of lanes) {
+  console.log(`  ${seconds.toFixed(0).padStart(6)} s  ${lane.name}: ${tally.passed.length} passed`);
 }
 if (leftToAll > 0)
   console.log(`left to npm run test:all, which runs them in the lab: ${leftToAll}`);
 for (const text of beyond) console.log(`no kernel of the lab can run it: ${text}`);
 for (const text of optional) console.log(`left out, which is no failure: ${text}`);
 for (const text of leftOut) console.log(`left out: ${text}`);
+/** Why tests failed, once more, where it is found: at the end. */
+const why = (failures, lane) => {
+  for (const { text } of failures) console.log(text.replace(/^/gm, `  ${lane.name}: `));
+};
+for (const { lane, tally, unsteady } of lanes) {
+  why([...tally.failed, ...unsteady], lane);
+}
+for (const { lane, unsteady } of lanes) {
+  for (const { name } of unsteady)
+    console.log(colors.yellow(`failed, and passed when repeated: ${name} (${lane.name})`));
+}
+for (const { lane, tally, own } of lanes) {
+  for (const test of [...namesOf(tally), ...own])
+    console.log(colors.red(`failed: ${test} (${lane.name})`));
+}
 for (const file of results) {
-  await file.write(lanes.map(({ own, ...lane }) => ({ ...lane, failed: own })));
+  await file.write(
+    lanes.map(({ lane, tally, seconds, own }) => ({
+      name: lane.name,
+      events: tally.events,
+      seconds,
+      failed: own,
+    })),
+  );
   unfinished.delete(file.part);
 }
-const count = (of) => lanes.reduce((all, one) => all + one[of].length, 0);
+const sum = (of) => lanes.reduce((all, one) => all + of(one), 0);
+const passed = sum(({ tally }) => tally.passed.length);
+const failed = sum(({ tally, own }) => tally.failed.length + own.length);
+const unsteady = sum((one) => one.unsteady.length);
 const total = duration((Date.now() - started) / 1000);
 console.log(`${total} in ${counted(lanes.length)}`);
-console.log(`${count('passed')} passed, ${count('failed')} failed, ${leftOut.length} skipped`);
-process.exit(count('failed') > 0 || lanes.length === 0 || (strict && leftOut.length > 0) ? 1 : 0);
+const repeated = unsteady > 0 ? ` (${unsteady} when repeated)` : '';
+console.log(`${passed} passed${repeated}, ${failed} failed, ${leftOut.length} skipped`);
+process.exit(failed > 0 || lanes.length === 0 || (strict && leftOut.length > 0) ? 1 : 0);
