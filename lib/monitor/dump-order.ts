@@ -1,29 +1,37 @@
 /** The last dump of a kind of object, to tell messages that are the same in the next. @module */
 import type { Digest } from '../wire/digest.ts';
 
-/** Which message was at a place of a dump, and which row it was about. */
+/**
+ * Which message was at a place of a dump, and which row it was about. The memory is used for one
+ * dump after the other: it would survive as garbage for many of them.
+ */
 class Places<Value> {
   count = 0;
   /** Two words each. */
-  digests: Int32Array;
+  digests = new Int32Array(0);
   readonly keys: string[] = [];
-  readonly values: Value[] = [];
-
-  constructor(size: number) {
-    this.digests = new Int32Array(2 * size);
-  }
+  readonly values: (Value | undefined)[] = [];
 
   add(digest: Digest, key: string, value: Value): void {
-    const at = 2 * this.count++;
+    const place = this.count++;
+    const at = 2 * place;
     if (at === this.digests.length) {
-      const more = new Int32Array(2 * at + 128);
+      const more = new Int32Array(2 * (place + (place >> 1) + 64));
       more.set(this.digests);
       this.digests = more;
     }
     this.digests[at] = digest[0] as number;
     this.digests[at + 1] = digest[1] as number;
-    this.keys.push(key);
-    this.values.push(value);
+    this.keys[place] = key;
+    this.values[place] = value;
+  }
+
+  clear(): void {
+    // Places that were not used again are given back; what is no longer in the tables is no longer held.
+    this.keys.length = this.count;
+    this.values.length = this.count;
+    this.values.fill(undefined);
+    this.count = 0;
   }
 }
 
@@ -36,36 +44,45 @@ const AHEAD = 8;
  * more.
  */
 export class DumpOrder<Value> {
-  #last = new Places<Value>(0);
-  #next = new Places<Value>(0);
+  #last = new Places<Value>();
+  #next = new Places<Value>();
   /** Where in the last dump this one is. */
   #at = 0;
 
-  /** A dump begins. */
+  /** A dump begins, after the {@link end} of the one before. */
   begin(): void {
-    this.#last = this.#next;
-    this.#next = new Places(this.#last.count);
+    [this.#last, this.#next] = [this.#next, this.#last];
     this.#at = 0;
   }
 
   /** The dump is complete, or will be repeated: what the one before had is no longer needed. */
   end(): void {
-    this.#last = new Places(0);
+    this.#last.clear();
   }
 
   /**
    * Finds a message of the last dump with this digest.
    *
-   * @returns the key of its row and what it was decoded into
+   * @returns its place, for {@link keyAt} and {@link valueAt}; -1 if there is none
    */
-  find(digest: Digest): { key: string; value: Value } | undefined {
-    const { count, digests, keys, values } = this.#last;
+  find(digest: Digest): number {
+    const { count, digests } = this.#last;
     for (let i = this.#at, end = Math.min(count, i + AHEAD); i < end; i++) {
       if (digests[2 * i] !== digest[0] || digests[2 * i + 1] !== digest[1]) continue;
       this.#at = i;
-      return { key: keys[i] as string, value: values[i] as Value };
+      return i;
     }
-    return undefined;
+    return -1;
+  }
+
+  /** The key of the row that the message at a place of the last dump was about. */
+  keyAt(place: number): string {
+    return this.#last.keys[place] as string;
+  }
+
+  /** What it was decoded into. */
+  valueAt(place: number): Value {
+    return this.#last.values[place] as Value;
   }
 
   /** Notes the next message of this dump. @param value an object equal to what it decodes into */

@@ -217,12 +217,14 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    */
   recognize<N extends ObjectName<K>>(kind: N, digest: Digest, reading: Reading): K[N] | undefined {
     const order = this.#orders[kind];
-    const found = order.find(digest);
-    const row = found && this.#staged[kind].liveFor(found.key);
-    if (found === undefined || row?.entry?.value !== found.value) return undefined;
+    const place = order.find(digest);
+    if (place < 0) return undefined;
+    const [key, value] = [order.keyAt(place), order.valueAt(place)];
+    const row = this.#staged[kind].liveFor(key);
+    if (row?.entry?.value !== value) return undefined;
     row.reading = reading;
-    order.add(digest, found.key, found.value);
-    return found.value;
+    order.add(digest, key, value);
+    return value;
   }
 
   /**

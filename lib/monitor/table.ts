@@ -31,6 +31,7 @@ export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
  * full collection: entries held that way cost half of a monitor's time in a storm.
  */
 export interface Row<Value> {
+  readonly key: string;
   entry: TableEntry<Value> | undefined;
   /** The value that may be another object's, if it is still the entry's. */
   doubted: Value | undefined;
@@ -107,7 +108,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   /** The keys of rows that a round has not read; undefined now and then, as it looks at all. */
   *unread(round: number): Generator<string | undefined, undefined> {
     let seen = 0;
-    for (const [key, { reading }] of this.#rows) {
+    for (const { key, reading } of this.#rows.values()) {
       if (reading?.round !== round) yield key;
       else if (++seen % 64 === 0) yield undefined;
     }
@@ -161,7 +162,9 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
       if (before === undefined) this.#cleared--;
       row.entry = entry;
       row.reading = undefined;
-    } else this.#rows.set(key, { entry, doubted: undefined, reading: undefined });
+    } else {
+      this.#rows.set(flat(key), { key, entry, doubted: undefined, reading: undefined });
+    }
     if (before?.value === entry.value) return;
     for (const [indexer, index] of this.#indexes) {
       const term = indexer(entry.value, key);

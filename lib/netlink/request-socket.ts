@@ -11,7 +11,13 @@ import {
   type SystemError,
 } from '../socket/index.ts';
 import { DecodeError } from '../wire/error.ts';
-import { messageLength, messageType, nextMessage, readHeader } from '../wire/message.ts';
+import {
+  messageFlags,
+  messageLength,
+  messageSequence,
+  messageType,
+  nextMessage,
+} from '../wire/message.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
 import { type Ack, readAck } from './ack.ts';
 import { NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP } from './constants.ts';
@@ -55,19 +61,20 @@ const LOST: Ack = {
 };
 
 /**
- * The offsets and lengths of the messages in a datagram.
+ * Visits the messages in a datagram, each by its offset and length.
  *
  * @throws DecodeError if one is malformed, or the datagram was truncated: it is longer than the
  *   read buffer
  */
-export function* messagesIn(
+export function visitMessages(
   batch: Pick<DatagramBatch, 'view' | 'offset' | 'length' | 'truncated'>,
   index: number,
-): Generator<[at: number, length: number]> {
+  visit: (at: number, length: number) => void,
+): void {
   const end = batch.offset(index) + batch.length(index);
   for (let at = batch.offset(index); at < end; ) {
     const length = messageLength(batch.view, at, end);
-    yield [at, length];
+    visit(at, length);
     at = nextMessage(at, length);
   }
   if (batch.truncated(index)) {
@@ -164,10 +171,12 @@ export class RequestSocket {
 
   #onBatch(batch: DatagramBatch): void {
     if (batch.lost !== undefined) this.failAll((sent) => refusal(sent, LOST));
-    const time = { wall: batch.timestamp, monotonic: batch.monotonic };
+    const { view, bytes, timestamp: wall, monotonic } = batch;
+    const input = { view, bytes, time: { wall, monotonic }, keys: false };
+    const visit = (at: number, length: number) => this.#onMessage(input, at, length);
     for (let i = 0; i < batch.count; i++) {
       try {
-        for (const [at, length] of messagesIn(batch, i)) this.#onMessage(batch, time, at, length);
+        visitMessages(batch, i, visit);
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error;
         // The rest cannot be matched to requests.
@@ -176,22 +185,24 @@ export class RequestSocket {
     }
   }
 
+  /** @param input one for all messages of a batch: a large dump makes no garbage of them */
   #onMessage(
-    { view, bytes }: DatagramBatch,
-    time: DecodeInput['time'],
+    input: { -readonly [Name in keyof DecodeInput]: DecodeInput[Name] },
     at: number,
     length: number,
   ): void {
-    const { seq, flags } = readHeader(view, at);
+    const { view, bytes } = input;
+    const seq = messageSequence(view, at);
     const pending = this.#pending.get(seq);
     if (pending === undefined) return; // abandoned
     const { sent, answered } = pending;
     try {
-      if ((flags & NLM_F_DUMP_INTR) !== 0) pending.interrupted = true;
+      if ((messageFlags(view, at) & NLM_F_DUMP_INTR) !== 0) pending.interrupted = true;
       const type = messageType(view, at);
       if (type === NLMSG_NOOP) return;
       if (type !== NLMSG_ERROR && type !== NLMSG_DONE) {
-        answered.onMessage({ view, bytes, time, keys: answered.keys }, at, length);
+        input.keys = answered.keys;
+        answered.onMessage(input, at, length);
         return;
       }
       const ack = readAck(view, bytes, at, length);

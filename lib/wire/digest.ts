@@ -48,12 +48,12 @@ export function digestOf(view: DataView, at: number, length: number, into: Diges
   }
   let last = 0;
   for (let i = tail; i < end; i++) last = (last << 8) | view.getUint8(i);
-  const words = [last, length, view.getUint16(at + 4, LE)];
-  // Then three rounds for each half of the digest.
-  for (let i = 0; i < words.length + 6; i++) {
-    const word = words[i] ?? 0;
-    if (i === words.length) v2 ^= 0xee;
-    else if (i === words.length + 3) {
+  const type = view.getUint16(at + 4, LE);
+  // Three words, then three rounds for each half of the digest.
+  for (let i = 0; i < 9; i++) {
+    const word = i === 0 ? last : i === 1 ? length : i === 2 ? type : 0;
+    if (i === 3) v2 ^= 0xee;
+    else if (i === 6) {
       into[0] = v1 ^ v3;
       v1 ^= 0xdd;
     }

@@ -54,6 +54,12 @@ export function messageLength(view: DataView, at: number, end: number): number {
 /** nlmsg_type of the message at `at`. */
 export const messageType = (view: DataView, at: number): number => view.getUint16(at + 4, LE);
 
+/** nlmsg_flags of the message at `at`. */
+export const messageFlags = (view: DataView, at: number): number => view.getUint16(at + 6, LE);
+
+/** nlmsg_seq of the message at `at`. */
+export const messageSequence = (view: DataView, at: number): number => view.getUint32(at + 8, LE);
+
 /** nlmsg_pid of the message at `at`. */
 export const messagePortId = (view: DataView, at: number): number => view.getUint32(at + 12, LE);
 
@@ -61,8 +67,8 @@ export const messagePortId = (view: DataView, at: number): number => view.getUin
 export function readHeader(view: DataView, at: number): MessageHeader {
   return {
     type: messageType(view, at),
-    flags: view.getUint16(at + 6, LE),
-    seq: view.getUint32(at + 8, LE),
+    flags: messageFlags(view, at),
+    seq: messageSequence(view, at),
     portId: messagePortId(view, at),
   };
 }

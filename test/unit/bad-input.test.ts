@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { Malformed } from '../../lib/netlink/event.ts';
-import { messagesIn } from '../../lib/netlink/request-socket.ts';
+import { visitMessages } from '../../lib/netlink/request-socket.ts';
 import { LE } from '../../lib/wire/endian.ts';
 import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { NUMBER_SIZE } from '../../lib/wire/struct.ts';
@@ -164,17 +164,18 @@ test('a truncated answer rejects the request; it neither throws in the event loo
     length: () => length,
     truncated: () => truncated,
   });
-  assert.deepEqual(
-    [...messagesIn(batch(56, false), 0)],
-    [
-      [8, 20],
-      [28, 36],
-    ],
-  );
-  const cut = messagesIn(batch(40, true), 0);
-  assert.deepEqual(cut.next().value, [8, 20]);
-  assert.throws(() => cut.next(), /message header|has length 36/);
-  const atTheEnd = messagesIn(batch(20, true), 0);
-  assert.deepEqual(atTheEnd.next().value, [8, 20]);
-  assert.throws(() => atTheEnd.next(), /was truncated/);
+  let seen: number[][] = [];
+  const visit = (length: number, truncated: boolean) => {
+    seen = [];
+    visitMessages(batch(length, truncated), 0, (...place) => seen.push(place));
+  };
+  visit(56, false);
+  assert.deepEqual(seen, [
+    [8, 20],
+    [28, 36],
+  ]);
+  assert.throws(() => visit(40, true), /message header|has length 36/);
+  assert.deepEqual(seen, [[8, 20]]);
+  assert.throws(() => visit(20, true), /was truncated/);
+  assert.deepEqual(seen, [[8, 20]]);
 });

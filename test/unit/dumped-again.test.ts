@@ -49,22 +49,30 @@ test('a digest is that of all bytes, of any number', () => {
 
 test('messages are found where others came, went or changed', () => {
   const order = new DumpOrder<string>();
-  const keys = Array.from({ length: 100 }, (_, n) => `${n}`);
+  const keys = Array.from({ length: 1000 }, (_, n) => `${n}`);
   const numbered = (key: string, version = 0) => Int32Array.of(Number(key), version);
   order.begin();
   for (const key of keys) order.add(numbered(key), key, key);
   order.end();
-  order.begin();
-  const decoded: string[] = [];
-  const listed = ['1000', '1001', ...keys.slice(0, 20), ...keys.slice(27)];
-  for (const key of listed) {
-    const one = numbered(key, key === '50' ? 1 : 0);
-    const found = order.find(one);
-    if (found === undefined) decoded.push(key);
-    else assert.deepEqual(found, { key, value: key });
-    order.add(one, key, key);
-  }
-  assert.deepEqual(decoded, ['1000', '1001', '50']);
+  const decodedOf = (listed: readonly string[], version: (key: string) => number) => {
+    order.begin();
+    const decoded = listed.filter((key) => {
+      const one = numbered(key, version(key));
+      const place = order.find(one);
+      if (place >= 0) assert.deepEqual([order.keyAt(place), order.valueAt(place)], [key, key]);
+      order.add(one, key, key);
+      return place < 0;
+    });
+    order.end();
+    return decoded;
+  };
+  const listed = ['1001', '1002', ...keys.slice(0, 20), ...keys.slice(27)];
+  const changed = (key: string) => (key === '50' ? 1 : 0);
+  assert.deepEqual(decodedOf(listed, changed), ['1001', '1002', '50']);
+  // Memory of dumps before is used again, and holds nothing of them.
+  assert.deepEqual(decodedOf(listed, changed), []);
+  assert.deepEqual(decodedOf(keys.slice(0, 5), changed), []);
+  assert.deepEqual(decodedOf(keys, changed), keys.slice(5));
 });
 
 /** SAs and policies, of which any two may differ in a few things. */

@@ -18,7 +18,7 @@ import {
   NLMSG_ERROR,
 } from '../../lib/netlink/constants.ts';
 import { type DecodeMessage, decodeDatagram, type Malformed } from '../../lib/netlink/event.ts';
-import { messagesIn } from '../../lib/netlink/request-socket.ts';
+import { visitMessages } from '../../lib/netlink/request-socket.ts';
 import { describeDatagram } from '../../lib/netlink/trace.ts';
 import { decodeRoute } from '../../lib/route/decode.ts';
 import { decodeRouteMessage } from '../../lib/route/decode-message.ts';
@@ -213,11 +213,11 @@ function checkAnswers(datagram: Uint8Array): void {
     };
     const found: unknown[] = [];
     const walked = attempt(() => {
-      for (const [start, length] of messagesIn(batch, 0)) {
+      visitMessages(batch, 0, (start, length) => {
         const type = messageType(view, start);
         const acknowledges = type === NLMSG_ERROR || type === NLMSG_DONE;
         if (acknowledges) found.push(attempt(() => readAck(view, bytes, start, length), at));
-      }
+      });
     }, at);
     return [found, walked];
   });
