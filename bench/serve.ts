@@ -70,8 +70,10 @@ export interface Flood {
 
 /** Milliseconds between two readings of the counters … */
 const REFRESH = 10_000;
-/** … and of idleness, which has three of them. */
-const IDLE = 3 * REFRESH;
+/** … of idleness, which has six of them … */
+const IDLE = 6 * REFRESH;
+/** … and before it: the compiler's turn, and the collector's after opening. */
+const SETTLING = 3 * REFRESH;
 /** Events a second of the flood. */
 const RATE = 100_000;
 
@@ -201,6 +203,7 @@ async function flooded(port: number, child: ChildProcess, events: number): Promi
 async function burdened(tunnels: number, streams: number, events: number) {
   using one = await daemon(tunnels, REFRESH);
   const { child, port, pid } = one;
+  await pause(SETTLING);
   const idle = await share(pid, IDLE);
   const before = cpuTime(pid);
   const open = await Promise.all(Array.from({ length: streams }, () => browse(port)));
@@ -211,7 +214,7 @@ async function burdened(tunnels: number, streams: number, events: number) {
     last: Math.max(...times),
     cpu,
     again: open.reduce((sum, { again }) => sum + again, 0),
-    idle: await share(pid, IDLE),
+    idle: await share(pid, IDLE / 2),
   };
   const flood = await flooded(port, child, events);
   const { resident } = await watch(child)();

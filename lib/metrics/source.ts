@@ -6,16 +6,12 @@ import type { XfrmStat } from '../monitor/xfrm-stat.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { TunnelChange } from '../tunnel/tunnel-changes.ts';
 import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
-import type { Tunnels } from '../tunnel/tunnels.ts';
 import { GAPS, type Metric } from './metric.ts';
 import { SeriesLabels, SeriesReading } from './series-text.ts';
-import { TunnelBook, type TunnelSeries } from './tunnel-series.ts';
+import { TunnelBook, type TunnelSeries, tunnelsOf } from './tunnel-series.ts';
 
 /** `repairing`: events were lost, and the tables are being compared. `blind`: nobody watches. */
 export type WatchState = 'synced' | 'repairing' | 'blind';
-
-/** Within the package more is known of them than {@link TunnelMonitor.tunnels} says. */
-const tunnelsOf = ({ tunnels }: TunnelMonitor) => tunnels as Tunnels;
 
 /** Milliseconds for which reading tunnels may block other work. */
 const SLICE = 5;

@@ -13,7 +13,7 @@ import {
   type Sample,
   type TunnelMetric,
 } from './metric.ts';
-import type { TunnelSeries } from './tunnel-series.ts';
+import { type TunnelSeries, tunnelsOf } from './tunnel-series.ts';
 import { AT, CAUSES, type CounterName } from './tunnel-totals.ts';
 
 const DIRECTIONS: readonly TrafficDirection[] = ['out', 'in'];
@@ -282,7 +282,7 @@ function counted<Thing>(
 
 /** The values of SAs that have keys, or have none yet. */
 function* statesOf({ xfrm }: TunnelMonitor, larval: boolean): Generator<XfrmState, undefined> {
-  for (const { value } of xfrm.states) if (isLarval(value) === larval) yield value;
+  for (const value of xfrm.states.values()) if (isLarval(value) === larval) yield value;
 }
 
 const KNOWN_PROTOCOLS = ['esp', 'ah', 'comp'];
@@ -307,7 +307,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     labels: ['state'],
     *samples({ monitor }) {
       if (monitor === undefined) return;
-      const found = counted(monitor.tunnels, 'state', ({ state }) => state);
+      const found = counted(tunnelsOf(monitor).states(), 'state', (state) => state);
       yield* withZeros(found, 'state', TUNNEL_STATES);
     },
   },
@@ -343,7 +343,7 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     labels: ['direction'],
     *samples({ monitor }) {
       if (monitor === undefined) return;
-      const found = counted(monitor.xfrm.policies, 'direction', ({ value }) => value.dir);
+      const found = counted(monitor.xfrm.policies.values(), 'direction', ({ dir }) => dir);
       yield* withZeros(found, 'direction', DIRS);
     },
   },

@@ -3,8 +3,12 @@ import type { StateEntry } from '../monitor/xfrm-views.ts';
 import { labelText } from '../tunnel/sa-group.ts';
 import type { Tunnel, TunnelState } from '../tunnel/tunnel.ts';
 import type { TunnelDownReason } from '../tunnel/tunnel-changes.ts';
+import type { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
 import type { Tunnels } from '../tunnel/tunnels.ts';
 import { countsOf, type SaCounts, TunnelTotals } from './tunnel-totals.ts';
+
+/** Within the package more is known of them than {@link TunnelMonitor.tunnels} says. */
+export const tunnelsOf = ({ tunnels }: Pick<TunnelMonitor, 'tunnels'>) => tunnels as Tunnels;
 
 /** The name of the sum over tunnels beyond the limit. No expected tunnel may have it. */
 export const OTHER = '(other)';

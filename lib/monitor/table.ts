@@ -105,6 +105,11 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     }
   }
 
+  /** The values of all entries; entries that a dump found unchanged are not made for it. */
+  *values(): Generator<Value, undefined> {
+    for (const { entry } of this.#rows.values()) if (entry) yield entry.value;
+  }
+
   /** The keys of rows that a round has not read; undefined now and then, as it looks at all. */
   *unread(round: number): Generator<string | undefined, undefined> {
     let seen = 0;

@@ -46,6 +46,11 @@ abstract class View<Value extends object> implements Iterable<TableEntry<Value>>
     return this.table[Symbol.iterator]();
   }
 
+  /** The values of all entries, in the same order. */
+  values(): Iterator<Value> & Iterable<Value> {
+    return this.table.values();
+  }
+
   /** The entries with an id, usually one. */
   protected abstract withId(id: string): TableEntry<Value>[];
 

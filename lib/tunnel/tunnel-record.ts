@@ -242,6 +242,11 @@ export class TunnelRecord implements Due {
     return this.#tunnel !== undefined || this.#view !== undefined;
   }
 
+  /** Its state, as last shown. */
+  get shownState(): TunnelState | undefined {
+    return this.#view?.evaluation.state ?? this.#tunnel?.state;
+  }
+
   /** As last shown, but for the time at which its counters were read; undefined before that. */
   get tunnel(): Tunnel | undefined {
     const { readAt } = this.#showing;

@@ -138,6 +138,11 @@ export class Tunnels {
     }
   }
 
+  /** The states of visible tunnels, which are not made for it. */
+  *states(): Generator<TunnelState, undefined> {
+    for (const { shownState } of this.#records.values()) if (shownState) yield shownState;
+  }
+
   /** The number of visible tunnels. */
   get size(): number {
     let size = 0;

@@ -47,3 +47,24 @@ test('rows with a given text are found as they are added, changed and removed', 
     { numRuns: generated(2000) },
   );
 });
+
+test('values are listed in order, and no entry is made for that', () => {
+  const table = new Table<Value>({});
+  const read = { wall: 1, monotonic: 1 };
+  const entry = (text: string) => ({ id: text, uid: text, value: { text }, countersReadAt: read });
+  for (const text of ['b', 'a', 'c']) table.set(text, entry(text));
+  table.delete('a');
+  const row = table.row('b');
+  assert(row);
+  row.reading = { round: 1, time: { wall: 2, monotonic: 2 } };
+  const before = row.entry;
+  assert.deepEqual(
+    Array.from(table.values(), ({ text }) => text),
+    ['b', 'c'],
+  );
+  assert.equal(row.entry, before);
+  assert.deepEqual(
+    Array.from(table, ({ countersReadAt }) => countersReadAt.wall),
+    [2, 1],
+  );
+});

@@ -164,6 +164,10 @@ function runHistory(seed: number, steps: number): void {
   const scratch = joined(() => {}, history.now);
   scratch.open(...entries(), now());
   assert.deepEqual(facts(live), facts(scratch));
+  assert.deepEqual(
+    [...live.states()],
+    Array.from(live, ({ state }) => state),
+  );
   const view = new Map([...live].map(({ id, state }) => [id, state]));
   assert.deepEqual([...shown].sort(), [...view].sort(), 'replayed');
   // In the end all goes, and nothing is kept.
