@@ -58,6 +58,8 @@ export interface ReconcilerEvent {
 /** Dumped objects that share the time of the first as that of their reading. */
 const READ_TOGETHER = 32;
 
+type Changeable<Thing> = { -readonly [Name in keyof Thing]: Thing[Name] };
+
 const NOTHING = { added: 0, updated: 0, removed: 0, rounds: 0, overruns: 0, malformed: 0 };
 
 type Phase = 'idle' | 'emptying' | 'dumping' | 'replaying' | 'settling' | 'comparing';
@@ -95,6 +97,12 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** Objects dumped in this round, and where the last ones were read. */
   #dumped = 0;
   #reading: Reading;
+  /**
+   * Readings of the rounds with even and odd numbers, used again two rounds later: nothing is as of
+   * that round then, unless one was given up. New ones each time would have tens of thousands of rows
+   * point to young objects, which the garbage collector then has to look at again and again.
+   */
+  #readings: readonly [Changeable<Reading>[], Changeable<Reading>[]] = [[], []];
   #explaining: Event[] = [];
   #notBefore = Number.NEGATIVE_INFINITY;
   #backoff: number;
@@ -217,7 +225,14 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   #readNow(): Reading {
     // Asking for the time of each would cost more than comparing it.
     if (this.#dumped++ % READ_TOGETHER === 0) {
-      this.#reading = { round: this.#rounds, time: this.#host.now() };
+      const place = Math.floor(this.#dumped / READ_TOGETHER);
+      const [round, time] = [this.#rounds, this.#host.now()];
+      const all = this.#readings[(round & 1) as 0 | 1];
+      const reading = all[place] ?? { round, time };
+      reading.round = round;
+      reading.time = time;
+      all[place] = reading;
+      this.#reading = reading;
     }
     return this.#reading;
   }
@@ -340,6 +355,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** The next round, after a growing delay. */
   #again(): void {
     this.#end();
+    this.#readings = [[], []];
     this.#wanted = true;
     const now = this.#host.now().monotonic;
     this.#notBefore = now + this.#rest(this.#backoff, now);
