@@ -202,3 +202,20 @@ test('a dump that fails is repeated, without reporting anything', () => {
   list(['a', 1]);
   assert.deepEqual(told(), ['refreshed']);
 });
+
+test('what only dumps that failed had is not there, however many of them failed', () => {
+  for (let failures = 1; failures <= 4; failures++) {
+    const { table, list, told } = opened(['a', 1], ['b', 1]);
+    told();
+    table.refresh();
+    for (let n = 0; n < failures; n++) {
+      table.empty();
+      // Only the first of them still has it.
+      table.dumped('thing', n === 0 ? { name: 'a', size: 1 } : { name: 'b', size: 1 });
+      table.dumpFailed();
+    }
+    table.empty();
+    list(['b', 1]);
+    assert.deepEqual(told(), ['removed a 1', 'refreshed'], `${failures} failed`);
+  }
+});
