@@ -72,8 +72,8 @@ export class Witness {
   readonly #recording = join(mkdtempSync(join(tmpdir(), 'netlink-xfrm-witness-')), 'all.nxr');
   #printedByIp = '';
   #printed = '';
-  /** Whether the table has the policy that marks the end. */
-  #ended = false;
+  /** When the table got the policy that marks the end; undefined before that. */
+  #endedAt: number | undefined;
 
   /** @param command whether the command is asked too */
   static async open(host: Host, { command = true } = {}): Promise<Witness> {
@@ -95,9 +95,10 @@ export class Witness {
     this.#states = states;
     this.tunnels = tunnels;
     states.on('change', (change) => {
-      if (this.#ended || (change.kind !== 'added' && change.kind !== 'removed')) return;
+      if (this.#endedAt !== undefined) return;
+      if (change.kind !== 'added' && change.kind !== 'removed') return;
       if (change.object !== 'state') {
-        this.#ended = change.value.selector.saddr === LAST;
+        if (change.value.selector.saddr === LAST) this.#endedAt = change.time.wall;
         return;
       }
       const { kind, value, time } = change;
@@ -180,6 +181,14 @@ export class Witness {
     }
   }
 
+  /** Waits until nothing has been told for a while, as those who read a moment later may not agree on what came first. */
+  async #quiet(): Promise<void> {
+    for (let i = 0, told = -1; told !== this.#lines.length && i < 20; i++) {
+      told = this.#lines.length;
+      await sleep(500);
+    }
+  }
+
   /** Waits until all three have reported everything before this call, marked by a policy that no daemon makes. */
   async #caughtUp(): Promise<void> {
     const local = UNDERLAY[this.#host.name as 'left' | 'right'];
@@ -197,6 +206,7 @@ export class Witness {
 
   /** Ends the programs and returns everything reported before the end was marked: each goes on for a different time. */
   async close(): Promise<Testimony> {
+    await this.#quiet();
     const ended = Date.now();
     await this.#caughtUp();
     for (const child of [this.#ip, this.#command, this.#recorder]) {
@@ -210,11 +220,21 @@ export class Witness {
     return {
       ip: this.#printedByIp.slice(0, this.#printedByIp.indexOf(LAST)),
       sas: this.#sas,
-      tunnels: untilLast(this.#lines),
-      command: untilLast(toldIn(this.#printed)),
-      recorded: this.#recorder && untilLast(this.#lookBack()),
+      tunnels: this.#untilLast(this.#lines),
+      command: this.#untilLast(toldIn(this.#printed)),
+      recorded: this.#recorder && this.#untilLast(this.#lookBack()),
       ended,
     };
+  }
+
+  /**
+   * Lines from before the end. That it is there is told once it has settled; a rekey that begins meanwhile is told at
+   * once, but nothing that came after the mark counts.
+   */
+  #untilLast(lines: readonly ToldLine[]): readonly ToldLine[] {
+    const end = lines.findIndex(({ remote }) => remote === LAST);
+    const endedAt = this.#endedAt ?? Infinity;
+    return lines.slice(0, end < 0 ? lines.length : end).filter(({ time }) => time <= endedAt);
   }
 }
 
@@ -225,11 +245,6 @@ const toldIn = (printed: string): readonly ToldLine[] =>
     const { change, ...more } = JSON.parse(line);
     return linesOf({ ...more, kind: change }, Date.parse(more.time));
   });
-
-function untilLast(lines: readonly ToldLine[]): readonly ToldLine[] {
-  const end = lines.findIndex(({ remote }) => remote === LAST);
-  return end < 0 ? lines : lines.slice(0, end);
-}
 
 interface Succession {
   readonly from: number;
