@@ -42,7 +42,6 @@ const inLab = (suite, paths, seconds, worlds = 25) => ({
   files: paths,
   // None may be skipped for lack of ESP.
   env: { NETLINK_XFRM_REQUIRE: 'esp', NETLINK_XFRM_WORLDS: `${worlds}` },
-  repeats: true,
   ...inKernel,
 });
 
@@ -141,7 +140,7 @@ const BEYOND_DEBIAN = [
  *   optional     true if a machine may lack what its place needs: the lane is then reported as left out, with the
  *                reason, even with CI=true, and that is not a failure
  *   long         true if a single test may take more than a few minutes
- *   repeats      true if programs and kernels of others set its pace: a test that failed is repeated once, alone
+ *   repeats      true if daemons and browsers of others set its pace: a test that failed is repeated once, alone
  *                (repeat.mjs)
  *   waits        true if it mostly waits: it runs alongside the others, without occupying a processor
  *   seconds      estimated duration on a machine with two processors: for scheduling, until measured (estimates.mjs)

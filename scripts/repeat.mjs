@@ -1,5 +1,5 @@
-// Repeats failed tests, once and alone, in lanes that allow it (`repeats` in lanes.mjs): there, daemons, kernels and
-// browsers of others run at their own pace, and on a busy machine one of them may be late for once.
+// Repeats failed tests, once and alone, in lanes that allow it (`repeats` in lanes.mjs): there, daemons and browsers of
+// others run at their own pace, and on a busy machine one of them may be late for once.
 import { nodeTest, run, Tally } from './lane-run.mjs';
 
 /** More failed tests than this in one run of all lanes are not repeated: that is no chance. */
