@@ -1,10 +1,11 @@
 /** Metrics as text: both formats, what is preferred, escaping, and that kept lines are the same. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Tunnel } from '../../lib/index.ts';
+import type { Tunnel, TunnelMonitor } from '../../lib/index.ts';
 import { familyText, formatFor, metricsText } from '../../lib/metrics/exposition.ts';
 import { MetricsSource } from '../../lib/metrics/source.ts';
-import { METRICS } from '../../lib/metrics/table.ts';
+import { METRICS, NAMESPACE_METRICS } from '../../lib/metrics/table.ts';
+import { TunnelRecord } from '../../lib/tunnel/tunnel-record.ts';
 import { readExposition } from '../exposition.ts';
 import { HERE, World } from './tunnel-world.ts';
 
@@ -98,6 +99,27 @@ test('scrapes at the same time, one of them cut off, do not share memory', () =>
       }
     }
     assert.deepEqual(texts, expected);
+  }
+});
+
+test('a scrape after a reading in which nothing moved makes no tunnels', (t) => {
+  const world = twoTunnels();
+  const source = sourceOf(world);
+  const { text } = read(source, 'classic');
+  world.pass(1000).refresh();
+  const counted = NAMESPACE_METRICS.find(({ name }) => name === 'xfrm_tunnels');
+  assert(counted);
+  const looked = t.mock.getter(TunnelRecord.prototype, 'tunnel');
+  assert.equal(read(source, 'classic').text, text);
+  // Of the namespace's own metrics, the one about tunnels.
+  source.monitor = { tunnels: world.tunnels } as unknown as TunnelMonitor;
+  const samples = [...counted.samples(source)];
+  assert.equal(looked.mock.callCount(), 0);
+  const states = Array.from(world.tunnels, ({ state }) => state);
+  assert.equal(states.length, 2);
+  assert(looked.mock.callCount() > 0);
+  for (const { labels, value } of samples) {
+    assert.equal(value, states.filter((state) => state === labels.state).length, labels.state);
   }
 });
 
