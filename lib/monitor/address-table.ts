@@ -110,7 +110,7 @@ export const addressModel: ObjectModel<AddressKinds, RouteEvent> = {
 
 /** Setting a link down removes its routes, those of IPv4 without an event (fib_sync_down_dev). */
 function withoutRoutes(index: number, rows: Rows<AddressKinds>): void {
-  for (const { value } of rows.tables.address.find('link', `${index}`)) {
+  for (const [, value] of rows.tables.address.findRows('link', `${index}`)) {
     if (value.holding.endsWith(BY_ROUTE)) rows.remove('address', addressKey(value), 'deleted');
   }
 }

@@ -1,5 +1,6 @@
 /** The last dump of a kind of object, to tell messages that are the same in the next. @module */
 import type { Digest } from '../wire/digest.ts';
+import type { Row } from './table.ts';
 
 /**
  * Which message was at a place of a dump, and which row it was about. The memory is used for one
@@ -9,10 +10,10 @@ class Places<Value> {
   count = 0;
   /** Two words each. */
   digests = new Int32Array(0);
-  readonly keys: string[] = [];
+  readonly rows: (Row<Value> | undefined)[] = [];
   readonly values: (Value | undefined)[] = [];
 
-  add(digest: Digest, key: string, value: Value): void {
+  add(digest: Digest, row: Row<Value>, value: Value): void {
     const place = this.count++;
     const at = 2 * place;
     if (at === this.digests.length) {
@@ -22,14 +23,15 @@ class Places<Value> {
     }
     this.digests[at] = digest[0] as number;
     this.digests[at + 1] = digest[1] as number;
-    this.keys[place] = key;
+    this.rows[place] = row;
     this.values[place] = value;
   }
 
   clear(): void {
     // Places that were not used again are given back; what is no longer in the tables is no longer held.
-    this.keys.length = this.count;
+    this.rows.length = this.count;
     this.values.length = this.count;
+    this.rows.fill(undefined);
     this.values.fill(undefined);
     this.count = 0;
   }
@@ -60,10 +62,16 @@ export class DumpOrder<Value> {
     this.#last.clear();
   }
 
+  /** Forgets all dumps. */
+  forget(): void {
+    this.#last.clear();
+    this.#next.clear();
+  }
+
   /**
    * Finds a message of the last dump with this digest.
    *
-   * @returns its place, for {@link keyAt} and {@link valueAt}; -1 if there is none
+   * @returns its place, for {@link rowAt} and {@link valueAt}; -1 if there is none
    */
   find(digest: Digest): number {
     const { count, digests } = this.#last;
@@ -75,9 +83,9 @@ export class DumpOrder<Value> {
     return -1;
   }
 
-  /** The key of the row that the message at a place of the last dump was about. */
-  keyAt(place: number): string {
-    return this.#last.keys[place] as string;
+  /** The row that the message at a place of the last dump was about. */
+  rowAt(place: number): Row<Value> {
+    return this.#last.rows[place] as Row<Value>;
   }
 
   /** What it was decoded into. */
@@ -86,11 +94,11 @@ export class DumpOrder<Value> {
   }
 
   /** Notes the next message of this dump. @param value an object equal to what it decodes into */
-  add(digest: Digest, key: string, value: Value): void {
-    this.#next.add(digest, key, value);
-    const { count, keys } = this.#last;
+  add(digest: Digest, row: Row<Value>, value: Value): void {
+    this.#next.add(digest, row, value);
+    const { count, rows } = this.#last;
     for (let i = this.#at, end = Math.min(count, i + AHEAD); i < end; i++) {
-      if (keys[i] === key) this.#at = i + 1;
+      if (rows[i] === row) this.#at = i + 1;
     }
   }
 }

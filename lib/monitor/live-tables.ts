@@ -291,6 +291,7 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   }
 
   readonly #take: TakeDumped<K> = (kind, input, at, length, decode) => {
+    this.#table.readAt(input.time);
     digestOf(input.view, at, length, this.#digest);
     const known = this.#table.recognized(kind, this.#digest);
     if (known !== undefined) return known;

@@ -48,7 +48,7 @@ export interface ObjectModel<K extends ObjectTypes, Event> {
 /** Empty tables. */
 export function tablesOf<K extends ObjectTypes>({ kinds }: Pick<ObjectModel<K, never>, 'kinds'>) {
   const all = Object.entries<ObjectKind<never, never>>(kinds);
-  const tables = all.map(([name, { indexes }]) => [name, new Table(indexes)]);
+  const tables = all.map(([name, { indexes, id }]) => [name, new Table(indexes, id)]);
   return Object.fromEntries(tables) as Tables<K>;
 }
 

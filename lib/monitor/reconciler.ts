@@ -19,7 +19,7 @@ import {
 import { DumpOrder } from './dump-order.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { type Orders, StagingTables } from './staging-tables.ts';
-import { type Reading, type TableEntry, uidOf } from './table.ts';
+import { type Reading, type Row, type TableEntry, uidOf } from './table.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
@@ -54,9 +54,6 @@ export interface ReconcilerEvent {
   readonly time: EventTime;
   readonly header: { readonly portId: number };
 }
-
-/** Dumped objects that share the time of the first as that of their reading. */
-const READ_TOGETHER = 32;
 
 type Changeable<Thing> = { -readonly [Name in keyof Thing]: Thing[Name] };
 
@@ -94,8 +91,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** Whether all rows have been compared once: then only those that events touch are left. */
   #swept = false;
   #rounds = 0;
-  /** Objects dumped in this round, and where the last ones were read. */
-  #dumped = 0;
+  /** Parts read in this round, and the last. */
+  #parts = 0;
   #reading: Reading;
   /**
    * Readings of the rounds with even and odd numbers, used again two rounds later: nothing is as of
@@ -208,9 +205,21 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     else if (this.#phase === 'comparing' && this.#compared()) this.#phase = 'settling';
   }
 
+  /** When what follows was read; without it, all of a dump is as of its beginning. */
+  readAt(time: EventTime): void {
+    const round = this.#rounds;
+    if (time === this.#reading.time && round === this.#reading.round) return;
+    const all = this.#readings[(round & 1) as 0 | 1];
+    const reading = all[this.#parts] ?? { round, time };
+    reading.round = round;
+    reading.time = time;
+    all[this.#parts++] = reading;
+    this.#reading = reading;
+  }
+
   /** @param digest of the object's message, if {@link recognized} was asked for it */
   dumped<N extends ObjectName<K>>(kind: N, value: K[N], digest?: Digest): void {
-    this.#staging.stage(kind, value, this.#readNow(), digest);
+    this.#staging.stage(kind, value, this.#reading, digest);
   }
 
   /**
@@ -219,26 +228,11 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
    * @returns the object; undefined if the message must be decoded, for {@link dumped}
    */
   recognized<N extends ObjectName<K>>(kind: N, digest: Digest): K[N] | undefined {
-    return this.#staging.recognize(kind, digest, this.#readNow());
-  }
-
-  #readNow(): Reading {
-    // Asking for the time of each would cost more than comparing it.
-    if (this.#dumped++ % READ_TOGETHER === 0) {
-      const place = Math.floor(this.#dumped / READ_TOGETHER);
-      const [round, time] = [this.#rounds, this.#host.now()];
-      const all = this.#readings[(round & 1) as 0 | 1];
-      const reading = all[place] ?? { round, time };
-      reading.round = round;
-      reading.time = time;
-      all[place] = reading;
-      this.#reading = reading;
-    }
-    return this.#reading;
+    return this.#staging.recognize(kind, digest, this.#reading);
   }
 
   #staged(): StagingTables<K> {
-    return new StagingTables(this.#model, this.tables, this.#orders, this.#rounds);
+    return new StagingTables(this.#model, this.tables, this.#orders, this.#rounds, !this.#opened);
   }
 
   /** The dump is complete, and so are the events of everything it contains. */
@@ -274,7 +268,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#began = this.#host.now();
     this.#tally.rounds++;
     this.#rounds++;
-    this.#dumped = 0;
+    this.#parts = 0;
+    this.readAt(this.#began);
     for (const name of this.#names) this.#orders[name].begin();
     this.#staging = this.#staged();
     this.#host.dump();
@@ -355,6 +350,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** The next round, after a growing delay. */
   #again(): void {
     this.#end();
+    // Its rows are no longer to become those of the tables.
+    if (!this.#opened) for (const name of this.#names) this.#orders[name].forget();
     this.#readings = [[], []];
     this.#wanted = true;
     const now = this.#host.now().monotonic;
@@ -381,17 +378,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** Fills the tables for the first time, before anyone has seen them. */
   #adopt<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): void {
     const fresh = staging.changed(name);
-    const keys = staging.inOrder(
-      name,
-      Array.from(fresh.rows(), ([key]) => key),
-    );
-    const idOf = this.#model.kinds[name].id;
-    const time = this.#time;
-    this.tables[name].adopt(fresh, keys, (entry, key) => {
-      entry.id = idOf?.(entry.value) ?? key;
-      entry.uid = this.#uid(entry.id);
-      entry.countersReadAt = time;
-    });
+    const rows = staging.inOrder(name, [...fresh.holders()]);
+    this.tables[name].adopt(fresh, rows, () => ++this.#incarnations, this.#time);
   }
 
   /** Names a new incarnation; the last was added last ({@link incarnationOf}). */
@@ -423,7 +411,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   *#sweep<N extends ObjectName<K>>(name: N, staging: StagingTables<K>): Generator<void> {
     const fresh = staging.tables[name];
     for (const key of this.tables[name].unread(this.#rounds)) {
-      if (key !== undefined && fresh.get(key) === undefined) this.#compareRow(name, key, staging);
+      if (key !== undefined && fresh.value(key) === undefined) this.#compareRow(name, key, staging);
       yield;
     }
   }
@@ -434,12 +422,12 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       this.#compareRow(name, key, staging);
       yield;
     }
-    const added: string[] = [];
-    for (const [key] of staging.changed(name).rows()) {
-      if (!this.#compareRow(name, key, staging, 'same')) added.push(key);
+    const added: Row<K[N]>[] = [];
+    for (const row of staging.changed(name).holders()) {
+      if (!this.#compareRow(name, row.key, staging, 'same')) added.push(row);
       yield;
     }
-    for (const key of staging.inOrder(name, added)) {
+    for (const { key } of staging.inOrder(name, added)) {
       this.#compareRow(name, key, staging);
       yield;
     }
@@ -458,8 +446,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     only?: 'same',
   ): boolean {
     const model = this.#model.kinds[name];
-    const value = staging.tables[name].get(key)?.value;
-    const known = this.tables[name].get(key)?.value;
+    const value = staging.tables[name].value(key);
+    const known = this.tables[name].value(key);
     const same =
       known !== undefined &&
       value !== undefined &&

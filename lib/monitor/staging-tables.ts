@@ -1,21 +1,9 @@
 /** What a dump says, as differences from the live tables. @module */
-import type { EventTime } from '../netlink/event.ts';
 import type { Digest } from '../wire/digest.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
 import type { DumpOrder } from './dump-order.ts';
 import type { Lookups, ObjectModel, Rows, Tables } from './object-model.ts';
-import {
-  equal,
-  type Indexers,
-  type Lookup,
-  type Reading,
-  type Row,
-  Table,
-  type TableEntry,
-} from './table.ts';
-
-/** Known only to the live tables. */
-const UNKNOWN: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
+import { equal, type Indexers, type Lookup, type Reading, type Row, Table } from './table.ts';
 
 /**
  * The rows of one kind. A live row that was read in this round, and not touched since, is one of
@@ -48,24 +36,25 @@ class StagedTable<Value> implements Lookup<Value> {
   /** The live row that a dumped object with this key is about, unless there already is such a row. */
   liveFor(key: string): Row<Value> | undefined {
     const row = this.live.row(key);
-    return row?.reading?.round === this.#round || this.isOwn(key) ? undefined : row;
+    return row && this.isAwaited(row) ? row : undefined;
   }
 
-  get(key: string): TableEntry<Value> | undefined {
-    const own = this.changed.get(key);
-    return own || this.gone.has(key) ? own : this.#unchanged(key);
+  /** Whether a live row was not read in this round, nor changed by an event. */
+  isAwaited({ key, reading }: Row<Value>): boolean {
+    return reading?.round !== this.#round && !this.isOwn(key);
   }
 
-  *rows(): Generator<[string, TableEntry<Value>], undefined> {
-    for (const [key, entry] of this.live.rows()) if (this.#isUnchanged(key)) yield [key, entry];
+  value(key: string): Value | undefined {
+    const own = this.changed.value(key);
+    return own !== undefined || this.gone.has(key) ? own : this.#unchanged(key);
+  }
+
+  *rows(): Generator<[string, Value], undefined> {
+    for (const row of this.live.rows()) if (this.#isUnchanged(row[0])) yield row;
     yield* this.changed.rows();
   }
 
-  find(index: string, text: string): TableEntry<Value>[] {
-    return this.findRows(index, text).map(([, entry]) => entry);
-  }
-
-  findRows(index: string, text: string): [string, TableEntry<Value>][] {
+  findRows(index: string, text: string): [string, Value][] {
     const unchanged = this.live.findRows(index, text).filter(([key]) => this.#isUnchanged(key));
     return [...unchanged, ...this.changed.findRows(index, text)];
   }
@@ -85,7 +74,13 @@ class StagedTable<Value> implements Lookup<Value> {
 
   set(key: string, value: Value): void {
     this.gone.delete(key);
-    this.changed.set(key, { id: key, uid: '', value, countersReadAt: UNKNOWN });
+    this.changed.update(key, value);
+  }
+
+  /** As {@link set}, for a key that is not there. */
+  add(key: string, value: Value): Row<Value> {
+    this.gone.delete(key);
+    return this.changed.add(key, value);
   }
 
   delete(key: string): void {
@@ -96,12 +91,12 @@ class StagedTable<Value> implements Lookup<Value> {
   /** Keeps a row as it is here while that of the live table changes. */
   keep(key: string): void {
     if (this.isOwn(key)) return;
-    const entry = this.#unchanged(key);
-    if (entry === undefined) {
+    const value = this.#unchanged(key);
+    if (value === undefined) {
       this.gone.add(key);
       return;
     }
-    this.set(key, entry.value);
+    this.set(key, value);
     if (this.live.isDoubted(key)) this.doubt(key);
   }
 
@@ -113,8 +108,9 @@ class StagedTable<Value> implements Lookup<Value> {
     if (row) row.reading = reading;
   }
 
-  #unchanged(key: string): TableEntry<Value> | undefined {
-    return this.live.row(key)?.reading?.round === this.#round ? this.live.get(key) : undefined;
+  #unchanged(key: string): Value | undefined {
+    const row = this.live.row(key);
+    return row?.reading?.round === this.#round ? row.value : undefined;
   }
 
   #isUnchanged(key: string): boolean {
@@ -140,18 +136,24 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   readonly #staged: Staged<K>;
   readonly #uncertain = new Set<string>();
   readonly #orders: Orders<K>;
+  readonly #opens: boolean;
   /** The parts of the value staged last. */
   readonly #parts: Record<string, object> = {};
 
-  /** @param round as in the readings of this dump */
+  /**
+   * @param round as in the readings of this dump
+   * @param opens whether the live tables, still empty, are to adopt the rows of this dump
+   */
   constructor(
     { kinds }: Pick<ObjectModel<K, never>, 'kinds'>,
     live: Tables<K>,
     orders: Orders<K>,
     round: number,
+    opens: boolean,
   ) {
     this.#kinds = kinds;
     this.#orders = orders;
+    this.#opens = opens;
     this.#names = Object.keys(kinds) as ObjectName<K>[];
     const staged = this.#names.map((name) => {
       return [name, new StagedTable(live[name], kinds[name].indexes, round)];
@@ -201,12 +203,17 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   }
 
   /** Rows in the order in which they were added: those that events added during the dump last. */
-  inOrder(kind: ObjectName<K>, keys: readonly string[]): string[] {
+  inOrder<N extends ObjectName<K>>(kind: N, rows: Row<K[N]>[]): Row<K[N]>[] {
     const { announced } = this.#staged[kind];
-    const isAnnounced = (key: string) => announced.has(key);
-    const dumped = keys.filter((key) => !isAnnounced(key));
+    const [dumped, added] =
+      announced.size === 0
+        ? [rows, []]
+        : [
+            rows.filter(({ key }) => !announced.has(key)),
+            rows.filter(({ key }) => announced.has(key)),
+          ];
     if (this.#kinds[kind].newestFirst) dumped.reverse();
-    return [...dumped, ...keys.filter(isAnnounced)];
+    return added.length === 0 ? dumped : [...dumped, ...added];
   }
 
   /**
@@ -219,11 +226,11 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     const order = this.#orders[kind];
     const place = order.find(digest);
     if (place < 0) return undefined;
-    const [key, value] = [order.keyAt(place), order.valueAt(place)];
-    const row = this.#staged[kind].liveFor(key);
-    if (row?.entry?.value !== value) return undefined;
+    // A row that is no longer in the live table is empty.
+    const [row, value] = [order.rowAt(place), order.valueAt(place)];
+    if (row.value !== value || !this.#staged[kind].isAwaited(row)) return undefined;
     row.reading = reading;
-    order.add(digest, key, value);
+    order.add(digest, row, value);
     return value;
   }
 
@@ -233,52 +240,67 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    * @param digest of its message
    */
   stage<N extends ObjectName<K>>(kind: N, value: K[N], reading: Reading, digest?: Digest): void {
-    const model = this.#kinds[kind];
-    const key = model.key(value);
+    this.#stageAt(kind, this.#kinds[kind].key(value), value, reading, digest);
+  }
+
+  #stageAt<N extends ObjectName<K>>(
+    kind: N,
+    key: string,
+    value: K[N],
+    reading: Reading,
+    digest: Digest | undefined,
+  ): void {
     const staged = this.#staged[kind];
     const row = staged.liveFor(key);
-    const entry = row?.entry;
-    if (row === undefined || entry === undefined) {
-      this.#stageOwn(kind, key, value, digest);
+    const before = row?.value;
+    if (row === undefined || before === undefined) {
+      this.#stageOwn(kind, key, value, reading, digest);
       return;
     }
     // Most of a dump is known. Sharing what is equal saves memory, and comparing it again.
-    const before = entry.value;
     const fields = keepEqual(before, value);
-    if (digest) this.#orders[kind].add(digest, key, fields === undefined ? before : value);
+    if (digest) this.#orders[kind].add(digest, row, fields === undefined ? before : value);
     if (fields === undefined) row.reading = reading;
     else if (
       !staged.live.isDoubted(key) &&
       this.#isRecount(kind, before, value, fields as (keyof K[N] & string)[])
     ) {
-      const { id, uid } = entry;
-      staged.live.set(key, { id, uid, value, countersReadAt: reading.time });
+      staged.live.update(key, value, reading.time);
       staged.live.recounted(key);
       row.reading = reading;
     } else staged.set(key, value);
   }
 
-  /** Stages a dumped object that is not the only one with its key, or that events are about. */
+  /**
+   * Stages a dumped object that the live table does not have, that is not the only one with its key,
+   * or that events are about.
+   */
   #stageOwn<N extends ObjectName<K>>(
     kind: N,
     key: string,
     value: K[N],
+    reading: Reading,
     digest: Digest | undefined,
   ): void {
     const model = this.#kinds[kind];
     const staged = this.#staged[kind];
-    const known = staged.get(key);
-    let free = key;
-    if (known !== undefined && model.supersedes?.(known.value, value) === false) {
-      if (model.supersedes(value, known.value)) return;
+    const known = staged.value(key);
+    if (known !== undefined && model.supersedes?.(known, value) === false) {
+      if (model.supersedes(value, known)) return;
       // The kernel has several that cannot be distinguished; each gets a row.
-      for (let n = 2; staged.get(free) !== undefined; n++) free = `${key} (${n})`;
+      let n = 2;
+      while (staged.value(`${key} (${n})`) !== undefined) n++;
+      this.#stageAt(kind, `${key} (${n})`, value, reading, digest);
+      return;
     }
-    const before = staged.live.row(free)?.entry?.value;
+    const before = staged.live.value(key);
     const same = before !== undefined && keepEqual(before, value) === undefined;
     if (before === undefined) this.#share(kind, value);
-    if (digest) this.#orders[kind].add(digest, free, same ? before : value);
-    staged.set(free, same ? before : value);
+    if (known !== undefined || !this.#opens) staged.set(key, same ? before : value);
+    else {
+      const row = staged.add(key, value);
+      if (digest) this.#orders[kind].add(digest, row, value);
+    }
   }
 
   #isRecount<N extends ObjectName<K>>(
@@ -308,7 +330,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   put<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
     this.#question(kind, key);
     const staged = this.#staged[kind];
-    if (staged.get(key) === undefined) staged.announced.add(key);
+    if (staged.value(key) === undefined) staged.announced.add(key);
     staged.set(key, value);
   }
 
@@ -326,8 +348,8 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    * predecessor.
    */
   #question<N extends ObjectName<K>>(kind: N, key: string): void {
-    const known = this.#staged[kind].get(key);
-    if (known !== undefined && this.#kinds[kind].unannounced?.(known.value))
+    const known = this.#staged[kind].value(key);
+    if (known !== undefined && this.#kinds[kind].unannounced?.(known))
       this.markUncertain(kind, key);
   }
 

@@ -25,17 +25,26 @@ export type Indexer<Value, Term = unknown> = (value: Value, key: string) => Term
 export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
 
 /**
- * The holder of an entry, empty once that is removed. A Map with many insertions and deletions is
+ * The holder of a value, empty once that is removed. A Map with many insertions and deletions is
  * rebuilt again and again, and each old table points to the next (V8, OrderedHashTable::Rehash).
  * Once one of them is in the old generation, all that follow survive, with what they hold, until a
- * full collection: entries held that way cost half of a monitor's time in a storm.
+ * full collection: values held that way cost half of a monitor's time in a storm.
  */
 export interface Row<Value> {
   readonly key: string;
+  value: Value | undefined;
+  /**
+   * The entry that was last asked for, perhaps of another reading. Most rows have none: its texts
+   * would take as long to make as the value.
+   */
   entry: TableEntry<Value> | undefined;
-  /** The value that may be another object's, if it is still the entry's. */
+  /** The number of its incarnation, for its first entry. */
+  incarnation: number;
+  /** When its counters were read, unless by a dump since then: see `reading`. */
+  readAt: EventTime;
+  /** The value that may be another object's, if it is still the row's. */
   doubted: Value | undefined;
-  /** Where a dump last had the value of the entry; undefined if the entry was set since. */
+  /** Where a dump last had the value; undefined if it was set since. */
   reading: Reading | undefined;
 }
 
@@ -45,36 +54,38 @@ export interface Reading {
   readonly time: EventTime;
 }
 
-/** An entry that is still to be named. */
-type Unnamed<Value> = { -readonly [Key in keyof TableEntry<Value>]: TableEntry<Value>[Key] };
-
-/** Entries by key, and look-ups that events need. */
+/** Values by key, and look-ups that events need. */
 export interface Lookup<Value> {
-  get(key: string): TableEntry<Value> | undefined;
-  /** All keys with their entries, in insertion order. */
-  rows(): Iterable<[string, TableEntry<Value>]>;
-  /** The entries with this text in an index. */
-  find(index: string, text: string): TableEntry<Value>[];
-  findRows(index: string, text: string): [string, TableEntry<Value>][];
-  /** Whether no entry has a text in an index; false if that is not certain. */
+  value(key: string): Value | undefined;
+  /** All keys with their values, in insertion order. */
+  rows(): Iterable<[string, Value]>;
+  /** The values with this text in an index, with their keys. */
+  findRows(index: string, text: string): [string, Value][];
+  /** Whether no value has a text in an index; false if that is not certain. */
   isUnused(index: string): boolean;
   /** Notes that an event was assumed to concern the object there; until that is replaced. */
   doubt(key: string): void;
   isDoubted(key: string): boolean;
 }
 
-/** Entries by key. Indexes that are never used cost nothing. */
+/** Of a row that is still to be taken over. */
+const UNREAD: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
+
+/** Values by key, with entries for those who ask. Indexes that are never used cost nothing. */
 export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> {
   #rows = new Map<string, Row<Value>>();
-  /** How many rows have no entry. */
+  /** How many rows are empty. */
   #cleared = 0;
   readonly #indexers: Indexers<Value>;
+  readonly #idOf: ((value: Value) => string) | undefined;
   /** Each is built on first use. */
   #indexes = new Map<Indexer<Value>, Index>();
   #recounted = new Set<string>();
 
-  constructor(indexers: Indexers<Value>) {
+  /** @param idOf the id that users see; default: the key */
+  constructor(indexers: Indexers<Value>, idOf?: (value: Value) => string) {
     this.#indexers = indexers;
+    this.#idOf = idOf;
   }
 
   get size(): number {
@@ -83,31 +94,32 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   get(key: string): TableEntry<Value> | undefined {
     const row = this.#rows.get(key);
-    return row && entryOf(row);
+    return row && this.#entryOf(row);
   }
 
-  /** The holder of an entry, whose `reading` may be set. */
+  value(key: string): Value | undefined {
+    return this.#rows.get(key)?.value;
+  }
+
+  /** The holder of a value, whose `reading` may be set. */
   row(key: string): Row<Value> | undefined {
     return this.#rows.get(key);
   }
 
-  *rows(): Generator<[string, TableEntry<Value>], undefined> {
-    for (const [key, row] of this.#rows) {
-      const entry = entryOf(row);
-      if (entry) yield [key, entry];
-    }
+  *rows(): Generator<[string, Value], undefined> {
+    for (const [key, { value }] of this.#rows) if (value !== undefined) yield [key, value];
   }
 
   *[Symbol.iterator](): Generator<TableEntry<Value>, undefined> {
     for (const row of this.#rows.values()) {
-      const entry = entryOf(row);
+      const entry = this.#entryOf(row);
       if (entry) yield entry;
     }
   }
 
-  /** The values of all entries; entries that a dump found unchanged are not made for it. */
+  /** All values; no entries are made for that. */
   *values(): Generator<Value, undefined> {
-    for (const { entry } of this.#rows.values()) if (entry) yield entry.value;
+    for (const { value } of this.#rows.values()) if (value !== undefined) yield value;
   }
 
   /** The keys of rows that a round has not read; undefined now and then, as it looks at all. */
@@ -119,17 +131,18 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     }
   }
 
+  /** The entries with this text in an index. */
   find(index: string, text: string): TableEntry<Value>[] {
-    return this.findRows(index, text).map(([, entry]) => entry);
+    return this.findBy(this.#indexer(index), text);
   }
 
-  /** Whether an entry has a text in an index. */
+  /** Whether a value has a text in an index. */
   has(index: string, text: string): boolean {
     return this.#index(this.#indexer(index)).has(text);
   }
 
-  findRows(index: string, text: string): [string, TableEntry<Value>][] {
-    return this.#rowsBy(this.#indexer(index), text);
+  findRows(index: string, text: string): [string, Value][] {
+    return this.#rowsBy(this.#indexer(index), text).map(({ key, value }) => [key, value as Value]);
   }
 
   isUnused(index: string): boolean {
@@ -144,7 +157,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   /** The entries for which an indexer returns a term. It must be deterministic and not throw. */
   findBy<Term>(indexer: Indexer<Value, Term>, term: Term): TableEntry<Value>[] {
-    return this.#rowsBy(indexer, term).map(([, entry]) => entry);
+    return this.#rowsBy(indexer, term).map((row) => this.#entryOf(row) as TableEntry<Value>);
   }
 
   /** Drops the index of an indexer. */
@@ -152,28 +165,54 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     this.#indexes.delete(indexer);
   }
 
-  #rowsBy(indexer: Indexer<Value>, term: unknown): [string, TableEntry<Value>][] {
+  #rowsBy(indexer: Indexer<Value>, term: unknown): Row<Value>[] {
     const keys = this.#index(indexer).get(term) ?? [];
-    return [...(typeof keys === 'string' ? [keys] : keys)].map((key) => [
-      key,
-      this.get(key) as TableEntry<Value>,
-    ]);
+    return [...(typeof keys === 'string' ? [keys] : keys)].map(
+      (key) => this.#rows.get(key) as Row<Value>,
+    );
   }
 
+  /** Sets a row to an entry. */
   set(key: string, entry: TableEntry<Value>): void {
-    const row = this.#rows.get(key);
-    const before = row?.entry;
-    if (row) {
-      if (before === undefined) this.#cleared--;
-      row.entry = entry;
-      row.reading = undefined;
+    const row = this.#put(key, entry.value, entry.countersReadAt);
+    row.entry = entry;
+  }
+
+  /** Sets the value of a row, which stays the same object if it has one. */
+  update(key: string, value: Value, readAt: EventTime = UNREAD): void {
+    const row = this.#put(key, value, readAt);
+    // What was seen of it before is not kept.
+    if (row.entry) this.#entryOf(row);
+  }
+
+  /** Adds a row for a key that is not there, to be taken over by another table. */
+  add(key: string, value: Value): Row<Value> {
+    const row = newRow(key, value, UNREAD);
+    this.#rows.set(row.key, row);
+    this.#reindex(row.key, undefined, value);
+    return row;
+  }
+
+  #put(key: string, value: Value, readAt: EventTime): Row<Value> {
+    let row = this.#rows.get(key);
+    const before = row?.value;
+    if (row === undefined) {
+      row = newRow(key, value, readAt);
+      this.#rows.set(row.key, row);
     } else {
-      this.#rows.set(flat(key), { key, entry, doubted: undefined, reading: undefined });
+      if (before === undefined) this.#cleared--;
+      row.value = value;
+      row.readAt = readAt;
+      row.reading = undefined;
     }
-    if (before?.value === entry.value) return;
+    if (before !== value) this.#reindex(key, before, value);
+    return row;
+  }
+
+  #reindex(key: string, before: Value | undefined, value: Value): void {
     for (const [indexer, index] of this.#indexes) {
-      const term = indexer(entry.value, key);
-      const old = before && indexer(before.value, key);
+      const term = indexer(value, key);
+      const old = before !== undefined ? indexer(before, key) : undefined;
       if (Object.is(old, term)) continue;
       leave(index, old, key);
       enter(index, term, key);
@@ -204,12 +243,12 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   doubt(key: string): void {
     const row = this.#rows.get(key);
-    if (row) row.doubted = row.entry?.value;
+    if (row) row.doubted = row.value;
   }
 
   isDoubted(key: string): boolean {
     const row = this.#rows.get(key);
-    return row?.entry !== undefined && row.doubted === row.entry.value;
+    return row?.value !== undefined && row.doubted === row.value;
   }
 
   delete(key: string): void {
@@ -217,58 +256,77 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     if (this.#rows.delete(key)) this.#cleared--;
   }
 
-  /** Removes an entry that another with its key follows at once: its row stays. */
+  /** Removes a value that another with its key follows at once: its row stays. */
   clear(key: string): void {
     const row = this.#rows.get(key);
-    if (row?.entry === undefined) return;
-    const { value } = row.entry;
+    if (row?.value === undefined) return;
+    const { value } = row;
+    row.value = undefined;
     row.entry = undefined;
     this.#cleared++;
     for (const [indexer, index] of this.#indexes) leave(index, indexer(value, key), key);
   }
 
   /**
-   * Takes over the rows and indexes of another table, which must not be used any more. Entries are
-   * renamed in place, in the order of `keys`: nobody may have seen them yet.
+   * Takes over the rows and indexes of another table, which must not be used any more.
+   *
+   * @param rows all of them, in the order in which they are numbered
+   * @param number gives an incarnation its number
    */
   adopt(
     from: Table<Value>,
-    keys: Iterable<string>,
-    name: (entry: Unnamed<Value>, key: string) => void,
-  ) {
+    rows: Iterable<Row<Value>>,
+    number: () => number,
+    readAt: EventTime,
+  ): void {
     this.#rows = from.#rows;
     this.#indexes = from.#indexes;
-    for (const key of keys) {
-      const entry = this.get(key);
-      if (entry) name(entry, key);
+    for (const row of rows) {
+      row.incarnation = number();
+      row.readAt = readAt;
     }
+  }
+
+  /** The holders of all values. */
+  holders(): Iterable<Row<Value>> {
+    return this.#rows.values();
+  }
+
+  /**
+   * The entry of a row. If a dump found it unchanged, it is replaced now by one that says when: most
+   * are never looked at between two dumps.
+   */
+  #entryOf(row: Row<Value>): TableEntry<Value> | undefined {
+    const { key, entry, value, readAt, reading } = row;
+    if (value === undefined) return undefined;
+    const countersReadAt = reading?.time ?? readAt;
+    if (entry?.value === value && entry.countersReadAt === countersReadAt) return entry;
+    const id = entry?.id ?? this.#idOf?.(value) ?? key;
+    const uid = entry?.uid ?? uidOf(id, row.incarnation);
+    row.entry = { id, uid, value, countersReadAt };
+    return row.entry;
   }
 
   #index(indexer: Indexer<Value>): Index {
     let index = this.#indexes.get(indexer);
     if (index === undefined) {
       index = new Map();
-      for (const [key, { entry }] of this.#rows) {
-        if (entry) enter(index, indexer(entry.value, key), key);
-      }
+      for (const [key, value] of this.rows()) enter(index, indexer(value, key), key);
       this.#indexes.set(indexer, index);
     }
     return index;
   }
 }
 
-/**
- * The entry of a row. If a dump found it unchanged, it is replaced now by one that says when: most
- * are never looked at between two dumps.
- */
-function entryOf<Value>(row: Row<Value>): TableEntry<Value> | undefined {
-  const { entry, reading } = row;
-  if (entry && reading && entry.countersReadAt !== reading.time) {
-    const { id, uid, value } = entry;
-    row.entry = { id, uid, value, countersReadAt: reading.time };
-  }
-  return row.entry;
-}
+const newRow = <Value>(key: string, value: Value, readAt: EventTime): Row<Value> => ({
+  key: flat(key),
+  value,
+  entry: undefined,
+  incarnation: 0,
+  readAt,
+  doubted: undefined,
+  reading: undefined,
+});
 
 /** Terms mapped to their keys. Most have only one, for which a Set would be large. */
 type Index = Map<unknown, string | Set<string>>;

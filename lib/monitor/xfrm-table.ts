@@ -4,7 +4,7 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { ObjectModel, Rows } from './object-model.ts';
-import type { Lookup, TableEntry } from './table.ts';
+import type { Lookup } from './table.ts';
 import {
   countedAs,
   hasSpi,
@@ -68,10 +68,10 @@ const policyIndexes = {
 };
 
 /** The rows at a location. */
-function rowsAt(table: Lookup<XfrmState>, at: string): [string, TableEntry<XfrmState>][] {
+function rowsAt(table: Lookup<XfrmState>, at: string): [string, XfrmState][] {
   const others = table.isUnused('location') ? [] : table.findRows('location', at);
-  const entry = table.get(at);
-  return entry === undefined ? others : [[at, entry], ...others];
+  const state = table.value(at);
+  return state === undefined ? others : [[at, state], ...others];
 }
 
 /** What __find_acq_core compares, except the mark. */
@@ -151,9 +151,13 @@ export const xfrmModel: ObjectModel<XfrmObjectTypes, XfrmEvent> = {
 function hasLeftOver(states: Lookup<XfrmState>): boolean {
   // Usually there is none, and then `peers` need not be indexed.
   if (states.isUnused('helper')) return false;
-  return states
-    .find('helper', HELPER)
-    .some(({ value }) => isLeftOver(value, states.find('peers', peers(value))));
+  return states.findRows('helper', HELPER).some(([, helper]) => {
+    const between = states.findRows('peers', peers(helper));
+    return isLeftOver(
+      helper,
+      between.map(([, state]) => state),
+    );
+  });
 }
 
 /**
@@ -161,10 +165,10 @@ function hasLeftOver(states: Lookup<XfrmState>): boolean {
  * after the last of its SAs (ipcomp_destroy, called by a worker), and briefly creates one for a
  * request that it then rejects, or only takes numbers from (ipcomp_tunnel_attach).
  */
-function isLeftOver(helper: XfrmState, between: readonly { value: XfrmState }[]): boolean {
-  const served = between.filter(({ value }) => hasHelper(value) && !isLarval(value));
-  const helpers = between.filter(({ value }) => isIpcompHelper(value));
-  return helpers.length > served.length || !served.some(({ value }) => markFinds(value, helper));
+function isLeftOver(helper: XfrmState, between: readonly XfrmState[]): boolean {
+  const served = between.filter((state) => hasHelper(state) && !isLarval(state));
+  const helpers = between.filter((state) => isIpcompHelper(state));
+  return helpers.length > served.length || !served.some((state) => markFinds(state, helper));
 }
 
 function moved(event: XfrmEvent, { daddr, saddr, proto, spi }: XfrmState): boolean {
@@ -185,12 +189,12 @@ function replaceLarval(state: XfrmState, rows: XfrmRows): void {
   // Usually there is none.
   if (table.isUnused('larvalSeq') && table.isUnused('larvalEnds')) return;
   const found = (index: string, text: string) =>
-    table.findRows(index, text).filter(([, { value }]) => markFinds(state, value));
+    table.findRows(index, text).filter(([, one]) => markFinds(state, one));
   // The kernel takes the first match by sequence number, unless it belongs to another SA; then it
   // looks by endpoints. The first match may be one that the table does not have.
   const asked = found('larvalSeq', String(state.seq));
   const { daddr, proto } = state;
-  const own = asked.filter(([, { value }]) => value.daddr === daddr && value.proto === proto);
+  const own = asked.filter(([, one]) => one.daddr === daddr && one.proto === proto);
   const fitting = new Map([...own, ...found('larvalEnds', larvalEnds(state))]);
   for (const key of fitting.keys()) {
     // At most one is removed.
@@ -201,7 +205,7 @@ function replaceLarval(state: XfrmState, rows: XfrmRows): void {
 
 function add(state: XfrmState, rows: XfrmRows): void {
   const key = stateRowKey(state);
-  const known = rows.tables.state.get(key)?.value;
+  const known = rows.tables.state.value(key);
   if (known && mayHaveTwins(known)) {
     rows.markUncertain();
     return;
@@ -225,25 +229,23 @@ const mayHaveTwins = (state: XfrmState): boolean =>
 function updateState(request: XfrmState, rows: XfrmRows): void {
   const place = location(request);
   const key = stateRowKey(request, place);
-  const located = rowsAt(rows.tables.state, place).filter(([, { value }]) =>
-    markFinds(request, value),
-  );
-  const [at, entry] = located.find(([one]) => one === key) ?? located[0] ?? [key];
+  const located = rowsAt(rows.tables.state, place).filter(([, one]) => markFinds(request, one));
+  const [at, known] = located.find(([one]) => one === key) ?? located[0] ?? [key];
   // If marks overlap, the kernel finds the SA that was added last.
   if (located.length > 1) rows.markUncertain('state', at);
-  if (entry === undefined || isLarval(entry.value)) {
+  if (known === undefined || isLarval(known)) {
     // It had no keys: the event holds the SA as it is now.
-    if (entry !== undefined) rows.remove('state', at, 'replaced');
+    if (known !== undefined) rows.remove('state', at, 'replaced');
     else mayHaveBeenNamed(request, rows);
     add(request, rows);
   } else {
-    rows.put('state', at, updated(entry.value, request), 'same');
+    rows.put('state', at, updated(known, request), 'same');
     // If a timer had removed the SA before, with its EXPIRE still to come, the UPDSA was for a
     // larval SA with the same SPI that no event announced.
     rows.tables.state.doubt(at);
     // An offloaded SA may have been removed with its device, and this event be about a later larval
     // one.
-    if (entry.value.offload) rows.markUncertain('state', at);
+    if (known.offload) rows.markUncertain('state', at);
   }
 }
 
@@ -271,7 +273,7 @@ function updated(state: XfrmState, request: XfrmState): XfrmState {
 
 function deleteState(state: XfrmState, rows: XfrmRows): void {
   const key = stateRowKey(state);
-  const known = rows.tables.state.get(key)?.value;
+  const known = rows.tables.state.value(key);
   if (known === undefined || !isTold(known, state)) mayHaveBeenNamed(state, rows);
   rows.remove('state', key, 'deleted', state);
   if (rows.overlap) neighbours(state, key, rows);
@@ -303,7 +305,7 @@ function neighbours(state: XfrmState, key: string, rows: XfrmRows): void {
 
 function expireState(event: XfrmState, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = stateRowKey(event);
-  const known = rows.tables.state.get(key)?.value;
+  const known = rows.tables.state.value(key);
   if (hard && hasHelper(event)) rows.markUncertain();
   if (known === undefined) {
     // Often it is already gone: a timer removes the SA before it sends the event, perhaps a round
@@ -350,7 +352,7 @@ function mayBeLater(known: Aging, expired: Aging, { wall }: EventTime): boolean 
 type Aging = Pick<XfrmState | XfrmPolicy, 'current'>;
 
 function flushStates(proto: IpsecProto, rows: XfrmRows): void {
-  for (const [key, { value }] of [...rows.tables.state.rows()]) {
+  for (const [key, value] of [...rows.tables.state.rows()]) {
     // 255 is IPSEC_PROTO_ANY (include/net/xfrm.h, xfrm_id_proto_match).
     const meant =
       proto === 'any' || proto === value.proto || (proto === 255 && hasSpi(value.proto));
@@ -361,7 +363,7 @@ function flushStates(proto: IpsecProto, rows: XfrmRows): void {
 
 function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void {
   const key = policyRowKey(policy);
-  const known = rows.tables.policy.get(key)?.value;
+  const known = rows.tables.policy.value(key);
   // Events omit the security label, dumps include it (xfrm_notify_policy, dump_one_policy).
   const label = known?.securityContext;
   const value = label && as === 'same' ? { ...policy, securityContext: label } : policy;
@@ -372,7 +374,7 @@ function setPolicy(policy: XfrmPolicy, as: 'new' | 'same', rows: XfrmRows): void
 
 function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: XfrmRows): void {
   const key = policyRowKey(event);
-  const known = rows.tables.policy.get(key)?.value;
+  const known = rows.tables.policy.value(key);
   if (known === undefined) return;
   if (hard && mayBeLater(known, event, time)) rows.markUncertain('policy', key);
   if (known.current.addedAt !== event.current.addedAt) return;
@@ -381,7 +383,7 @@ function expirePolicy(event: XfrmPolicy, hard: boolean, time: EventTime, rows: X
 }
 
 function flushPolicies(type: string | number, rows: XfrmRows): void {
-  for (const [key, { value }] of [...rows.tables.policy.rows()]) {
+  for (const [key, value] of [...rows.tables.policy.rows()]) {
     // Per-socket policies, with directions above 2, are not flushed (xfrm_policy_flush).
     if ((value.index & 7) < 3 && (value.policyType?.type ?? 'main') === type) {
       rows.remove('policy', key, 'flushed');

@@ -95,8 +95,13 @@ export class RecordedTables<K extends ObjectTypes, Event extends ReconcilerEvent
 
   dumped<N extends ObjectName<K>>(kind: N, value: K[N]): void {
     if (!this.#dumping) return;
-    if (this.#isOpen || this.#first === undefined) this.#table.dumped(kind, value);
-    else this.#first.push(() => this.#table.dumped(kind, value));
+    const time = this.#now;
+    const take = () => {
+      this.#table.readAt(time);
+      this.#table.dumped(kind, value);
+    };
+    if (this.#isOpen || this.#first === undefined) take();
+    else this.#first.push(take);
   }
 
   snapshot(phase: SnapshotNote['phase']): void {

@@ -11,6 +11,7 @@ import {
 } from '../../lib/constants.ts';
 import { XfrmClient, XfrmMonitor } from '../../lib/index.ts';
 import { DumpOrder } from '../../lib/monitor/dump-order.ts';
+import { type Row, Table } from '../../lib/monitor/table.ts';
 import { FakeKernel } from '../../lib/socket.ts';
 import { digestOf } from '../../lib/wire/digest.ts';
 import { encodeXfrm, MessageWriter } from '../../lib/xfrm.ts';
@@ -49,18 +50,24 @@ test('a digest is that of all bytes, of any number', () => {
 
 test('messages are found where others came, went or changed', () => {
   const order = new DumpOrder<string>();
+  const table = new Table<string>({});
   const keys = Array.from({ length: 1000 }, (_, n) => `${n}`);
+  const rows = new Map([...keys, '1001', '1002'].map((key) => [key, table.add(key, key)]));
+  const rowOf = (key: string) => rows.get(key) as Row<string>;
   const numbered = (key: string, version = 0) => Int32Array.of(Number(key), version);
   order.begin();
-  for (const key of keys) order.add(numbered(key), key, key);
+  for (const key of keys) order.add(numbered(key), rowOf(key), key);
   order.end();
   const decodedOf = (listed: readonly string[], version: (key: string) => number) => {
     order.begin();
     const decoded = listed.filter((key) => {
       const one = numbered(key, version(key));
       const place = order.find(one);
-      if (place >= 0) assert.deepEqual([order.keyAt(place), order.valueAt(place)], [key, key]);
-      order.add(one, key, key);
+      if (place >= 0) {
+        assert.equal(order.rowAt(place), rowOf(key));
+        assert.equal(order.valueAt(place), key);
+      }
+      order.add(one, rowOf(key), key);
       return place < 0;
     });
     order.end();
