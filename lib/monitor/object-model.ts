@@ -1,6 +1,6 @@
 /** A protocol's objects and events, as the reconciler needs them. @module */
 import type { ObjectName, ObjectTypes, RemovalReason } from './changes.ts';
-import { type Indexers, type Lookup, Table } from './table.ts';
+import { type Indexers, type Lookup, type RowKey, Table } from './table.ts';
 
 export type Tables<K extends ObjectTypes> = { readonly [Name in ObjectName<K>]: Table<K[Name]> };
 
@@ -14,7 +14,7 @@ export interface ObjectKind<Value, Event> {
   /** Whether dumps list the newest first. */
   readonly newestFirst?: true;
   /** The key of a row: two objects that exist at the same time have different ones. */
-  key(value: Value): string;
+  key(value: Value): RowKey;
   /** The id that users see. Default: the key. */
   id?(value: Value): string;
   /**
@@ -59,11 +59,11 @@ export interface Rows<K extends ObjectTypes> {
   /** For lookups. */
   readonly tables: Lookups<K>;
   /** Sets a row: `new` replaces the object there, `same` updates it. */
-  put<N extends ObjectName<K>>(kind: N, key: string, value: K[N], as: 'new' | 'same'): void;
+  put<N extends ObjectName<K>>(kind: N, key: RowKey, value: K[N], as: 'new' | 'same'): void;
   /** Removes a row, if it exists. @param last the object's last state, if known better */
-  remove<N extends ObjectName<K>>(kind: N, key: string, reason: RemovalReason, last?: K[N]): void;
+  remove<N extends ObjectName<K>>(kind: N, key: RowKey, reason: RemovalReason, last?: K[N]): void;
   /** The object reached a soft limit. */
-  expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void;
+  expiring<N extends ObjectName<K>>(kind: N, key: RowKey, value: K[N]): void;
   /** The event does not determine what became of the row, or of which rows: another dump must. */
-  markUncertain(kind?: ObjectName<K>, key?: string): void;
+  markUncertain(kind?: ObjectName<K>, key?: RowKey): void;
 }

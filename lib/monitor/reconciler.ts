@@ -19,7 +19,7 @@ import {
 import { DumpOrder } from './dump-order.ts';
 import { type ObjectModel, type Rows, type Tables, tablesOf } from './object-model.ts';
 import { type Orders, StagingTables } from './staging-tables.ts';
-import { type Reading, type Row, type TableEntry, uidOf } from './table.ts';
+import { type Reading, type Row, type RowKey, type TableEntry, uidOf } from './table.ts';
 
 export interface ReconcilerHost<K extends ObjectTypes> {
   now(): EventTime;
@@ -383,8 +383,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   }
 
   /** Names a new incarnation; the last was added last ({@link incarnationOf}). */
-  #named<N extends ObjectName<K>>(name: N, value: K[N], key: string) {
-    const id = this.#model.kinds[name].id?.(value) ?? key;
+  #named<N extends ObjectName<K>>(name: N, value: K[N], key: RowKey) {
+    const id = this.#model.kinds[name].id?.(value) ?? String(key);
     return { id, uid: this.#uid(id), countersReadAt: this.#time };
   }
 
@@ -441,7 +441,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
    */
   #compareRow<N extends ObjectName<K>>(
     name: N,
-    key: string,
+    key: RowKey,
     staging: StagingTables<K>,
     only?: 'same',
   ): boolean {
@@ -476,7 +476,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       if (this.#origin === 'resync') this.#tally[what]++;
     };
     // What an event changes in a round is compared at its end.
-    const keep = (object: ObjectName<K>, key: string) => {
+    const keep = (object: ObjectName<K>, key: RowKey) => {
       const staged = this.#phase !== 'idle' && this.#phase !== 'emptying';
       if (staged && this.#origin === 'kernel') this.#staging.keep(object, key);
     };

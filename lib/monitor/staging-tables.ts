@@ -3,7 +3,15 @@ import type { Digest } from '../wire/digest.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
 import type { DumpOrder } from './dump-order.ts';
 import type { Lookups, ObjectModel, Rows, Tables } from './object-model.ts';
-import { equal, type Indexers, type Lookup, type Reading, type Row, Table } from './table.ts';
+import {
+  equal,
+  type Indexers,
+  type Lookup,
+  type Reading,
+  type Row,
+  type RowKey,
+  Table,
+} from './table.ts';
 
 /**
  * The rows of one kind. A live row that was read in this round, and not touched since, is one of
@@ -14,9 +22,9 @@ class StagedTable<Value> implements Lookup<Value> {
   /** Rows that the live table does not have, or has with another value. */
   readonly changed: Table<Value>;
   /** Keys of rows that the live table has, or had in this round, and this one has not. */
-  readonly gone = new Set<string>();
+  readonly gone = new Set<RowKey>();
   /** Keys of rows that events added. */
-  readonly announced = new Set<string>();
+  readonly announced = new Set<RowKey>();
   readonly #round: number;
 
   constructor(live: Table<Value>, indexes: Indexers<Value>, round: number) {
@@ -26,7 +34,7 @@ class StagedTable<Value> implements Lookup<Value> {
   }
 
   /** Whether a row is, or was, not that of the live table. */
-  isOwn(key: string): boolean {
+  isOwn(key: RowKey): boolean {
     return (
       (this.gone.size > 0 && this.gone.has(key)) ||
       (this.changed.size > 0 && this.changed.row(key) !== undefined)
@@ -34,7 +42,7 @@ class StagedTable<Value> implements Lookup<Value> {
   }
 
   /** The live row that a dumped object with this key is about, unless there already is such a row. */
-  liveFor(key: string): Row<Value> | undefined {
+  liveFor(key: RowKey): Row<Value> | undefined {
     const row = this.live.row(key);
     return row && this.isAwaited(row) ? row : undefined;
   }
@@ -44,17 +52,17 @@ class StagedTable<Value> implements Lookup<Value> {
     return reading?.round !== this.#round && !this.isOwn(key);
   }
 
-  value(key: string): Value | undefined {
+  value(key: RowKey): Value | undefined {
     const own = this.changed.value(key);
     return own !== undefined || this.gone.has(key) ? own : this.#unchanged(key);
   }
 
-  *rows(): Generator<[string, Value], undefined> {
+  *rows(): Generator<[RowKey, Value], undefined> {
     for (const row of this.live.rows()) if (this.#isUnchanged(row[0])) yield row;
     yield* this.changed.rows();
   }
 
-  findRows(index: string, text: string): [string, Value][] {
+  findRows(index: string, text: string): [RowKey, Value][] {
     const unchanged = this.live.findRows(index, text).filter(([key]) => this.#isUnchanged(key));
     return [...unchanged, ...this.changed.findRows(index, text)];
   }
@@ -64,32 +72,32 @@ class StagedTable<Value> implements Lookup<Value> {
   }
 
   /** Only rows that an event has just set are doubted. */
-  doubt(key: string): void {
+  doubt(key: RowKey): void {
     this.changed.doubt(key);
   }
 
-  isDoubted(key: string): boolean {
+  isDoubted(key: RowKey): boolean {
     return (this.changed.row(key) ? this.changed : this.live).isDoubted(key);
   }
 
-  set(key: string, value: Value): void {
+  set(key: RowKey, value: Value): void {
     this.gone.delete(key);
     this.changed.update(key, value);
   }
 
   /** As {@link set}, for a key that is not there. */
-  add(key: string, value: Value): Row<Value> {
+  add(key: RowKey, value: Value): Row<Value> {
     this.gone.delete(key);
     return this.changed.add(key, value);
   }
 
-  delete(key: string): void {
+  delete(key: RowKey): void {
     this.changed.delete(key);
     this.gone.add(key);
   }
 
   /** Keeps a row as it is here while that of the live table changes. */
-  keep(key: string): void {
+  keep(key: RowKey): void {
     if (this.isOwn(key)) return;
     const value = this.#unchanged(key);
     if (value === undefined) {
@@ -101,19 +109,19 @@ class StagedTable<Value> implements Lookup<Value> {
   }
 
   /** The live table now has the row as it is here. */
-  compared(key: string, reading: Reading): void {
+  compared(key: RowKey, reading: Reading): void {
     this.gone.delete(key);
     this.changed.delete(key);
     const row = this.live.row(key);
     if (row) row.reading = reading;
   }
 
-  #unchanged(key: string): Value | undefined {
+  #unchanged(key: RowKey): Value | undefined {
     const row = this.live.row(key);
     return row?.reading?.round === this.#round ? row.value : undefined;
   }
 
-  #isUnchanged(key: string): boolean {
+  #isUnchanged(key: RowKey): boolean {
     return this.#unchanged(key) !== undefined && !this.isOwn(key);
   }
 }
@@ -170,7 +178,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     return this.#uncertain.size > 0;
   }
 
-  isUncertain(kind: string, key: string): boolean {
+  isUncertain(kind: string, key: RowKey): boolean {
     return this.#uncertain.size > 0 && this.#uncertain.has(`${kind} ${key}`);
   }
 
@@ -180,7 +188,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   }
 
   /** Keys of rows that are not here, and were in the live tables in this round. */
-  gone(kind: ObjectName<K>): ReadonlySet<string> {
+  gone(kind: ObjectName<K>): ReadonlySet<RowKey> {
     return this.#staged[kind].gone;
   }
 
@@ -193,12 +201,12 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
   }
 
   /** The live tables now have a row as it is here. @param reading of the comparison */
-  compared(kind: ObjectName<K>, key: string, reading: Reading): void {
+  compared(kind: ObjectName<K>, key: RowKey, reading: Reading): void {
     this.#staged[kind].compared(key, reading);
   }
 
   /** An event is about to change a row of the live tables. */
-  keep(kind: ObjectName<K>, key: string): void {
+  keep(kind: ObjectName<K>, key: RowKey): void {
     this.#staged[kind].keep(key);
   }
 
@@ -245,7 +253,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
 
   #stageAt<N extends ObjectName<K>>(
     kind: N,
-    key: string,
+    key: RowKey,
     value: K[N],
     reading: Reading,
     digest: Digest | undefined,
@@ -277,7 +285,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    */
   #stageOwn<N extends ObjectName<K>>(
     kind: N,
-    key: string,
+    key: RowKey,
     value: K[N],
     reading: Reading,
     digest: Digest | undefined,
@@ -327,19 +335,19 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     }
   }
 
-  put<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
+  put<N extends ObjectName<K>>(kind: N, key: RowKey, value: K[N]): void {
     this.#question(kind, key);
     const staged = this.#staged[kind];
     if (staged.value(key) === undefined) staged.announced.add(key);
     staged.set(key, value);
   }
 
-  remove<N extends ObjectName<K>>(kind: N, key: string): void {
+  remove<N extends ObjectName<K>>(kind: N, key: RowKey): void {
     this.#question(kind, key);
     this.#staged[kind].delete(key);
   }
 
-  expiring<N extends ObjectName<K>>(kind: N, key: string, value: K[N]): void {
+  expiring<N extends ObjectName<K>>(kind: N, key: RowKey, value: K[N]): void {
     this.put(kind, key, value);
   }
 
@@ -347,13 +355,13 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    * An event concerns a dumped object that was created without one: it may be about its
    * predecessor.
    */
-  #question<N extends ObjectName<K>>(kind: N, key: string): void {
+  #question<N extends ObjectName<K>>(kind: N, key: RowKey): void {
     const known = this.#staged[kind].value(key);
     if (known !== undefined && this.#kinds[kind].unannounced?.(known))
       this.markUncertain(kind, key);
   }
 
-  markUncertain(kind?: ObjectName<K>, key?: string): void {
+  markUncertain(kind?: ObjectName<K>, key?: RowKey): void {
     this.#uncertain.add(`${kind} ${key}`);
   }
 }

@@ -20,8 +20,11 @@ export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastI
 /** The id of a uid. */
 export const idOf = (uid: string): string => uid.slice(0, uid.lastIndexOf(' #'));
 
+/** What tells rows apart. A number where there is one: it takes no memory, and half of the time. */
+export type RowKey = string | number;
+
 /** Computes a value's term in an index; undefined leaves it out. */
-export type Indexer<Value, Term = unknown> = (value: Value, key: string) => Term | undefined;
+export type Indexer<Value, Term = unknown> = (value: Value, key: RowKey) => Term | undefined;
 export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
 
 /**
@@ -31,7 +34,7 @@ export type Indexers<Value> = Readonly<Record<string, Indexer<Value, string>>>;
  * full collection: values held that way cost half of a monitor's time in a storm.
  */
 export interface Row<Value> {
-  readonly key: string;
+  readonly key: RowKey;
   value: Value | undefined;
   /**
    * The entry that was last asked for, perhaps of another reading. Most rows have none: its texts
@@ -56,16 +59,16 @@ export interface Reading {
 
 /** Values by key, and look-ups that events need. */
 export interface Lookup<Value> {
-  value(key: string): Value | undefined;
+  value(key: RowKey): Value | undefined;
   /** All keys with their values, in insertion order. */
-  rows(): Iterable<[string, Value]>;
+  rows(): Iterable<[RowKey, Value]>;
   /** The values with this text in an index, with their keys. */
-  findRows(index: string, text: string): [string, Value][];
+  findRows(index: string, text: string): [RowKey, Value][];
   /** Whether no value has a text in an index; false if that is not certain. */
   isUnused(index: string): boolean;
   /** Notes that an event was assumed to concern the object there; until that is replaced. */
-  doubt(key: string): void;
-  isDoubted(key: string): boolean;
+  doubt(key: RowKey): void;
+  isDoubted(key: RowKey): boolean;
 }
 
 /** Of a row that is still to be taken over. */
@@ -73,14 +76,14 @@ const UNREAD: EventTime = { wall: Number.NaN, monotonic: Number.NaN };
 
 /** Values by key, with entries for those who ask. Indexes that are never used cost nothing. */
 export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> {
-  #rows = new Map<string, Row<Value>>();
+  #rows = new Map<RowKey, Row<Value>>();
   /** How many rows are empty. */
   #cleared = 0;
   readonly #indexers: Indexers<Value>;
   readonly #idOf: ((value: Value) => string) | undefined;
   /** Each is built on first use. */
   #indexes = new Map<Indexer<Value>, Index>();
-  #recounted = new Set<string>();
+  #recounted = new Set<RowKey>();
 
   /** @param idOf the id that users see; default: the key */
   constructor(indexers: Indexers<Value>, idOf?: (value: Value) => string) {
@@ -92,21 +95,21 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     return this.#rows.size - this.#cleared;
   }
 
-  get(key: string): TableEntry<Value> | undefined {
+  get(key: RowKey): TableEntry<Value> | undefined {
     const row = this.#rows.get(key);
     return row && this.#entryOf(row);
   }
 
-  value(key: string): Value | undefined {
+  value(key: RowKey): Value | undefined {
     return this.#rows.get(key)?.value;
   }
 
   /** The holder of a value, whose `reading` may be set. */
-  row(key: string): Row<Value> | undefined {
+  row(key: RowKey): Row<Value> | undefined {
     return this.#rows.get(key);
   }
 
-  *rows(): Generator<[string, Value], undefined> {
+  *rows(): Generator<[RowKey, Value], undefined> {
     for (const [key, { value }] of this.#rows) if (value !== undefined) yield [key, value];
   }
 
@@ -123,7 +126,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 
   /** The keys of rows that a round has not read; undefined now and then, as it looks at all. */
-  *unread(round: number): Generator<string | undefined, undefined> {
+  *unread(round: number): Generator<RowKey | undefined, undefined> {
     let seen = 0;
     for (const { key, reading } of this.#rows.values()) {
       if (reading?.round !== round) yield key;
@@ -141,7 +144,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     return this.#index(this.#indexer(index)).has(text);
   }
 
-  findRows(index: string, text: string): [string, Value][] {
+  findRows(index: string, text: string): [RowKey, Value][] {
     return this.#rowsBy(this.#indexer(index), text).map(({ key, value }) => [key, value as Value]);
   }
 
@@ -167,33 +170,33 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   #rowsBy(indexer: Indexer<Value>, term: unknown): Row<Value>[] {
     const keys = this.#index(indexer).get(term) ?? [];
-    return [...(typeof keys === 'string' ? [keys] : keys)].map(
+    return [...(typeof keys === 'object' ? keys : [keys])].map(
       (key) => this.#rows.get(key) as Row<Value>,
     );
   }
 
   /** Sets a row to an entry. */
-  set(key: string, entry: TableEntry<Value>): void {
+  set(key: RowKey, entry: TableEntry<Value>): void {
     const row = this.#put(key, entry.value, entry.countersReadAt);
     row.entry = entry;
   }
 
   /** Sets the value of a row, which stays the same object if it has one. */
-  update(key: string, value: Value, readAt: EventTime = UNREAD): void {
+  update(key: RowKey, value: Value, readAt: EventTime = UNREAD): void {
     const row = this.#put(key, value, readAt);
     // What was seen of it before is not kept.
     if (row.entry) this.#entryOf(row);
   }
 
   /** Adds a row for a key that is not there, to be taken over by another table. */
-  add(key: string, value: Value): Row<Value> {
+  add(key: RowKey, value: Value): Row<Value> {
     const row = newRow(key, value, UNREAD);
     this.#rows.set(row.key, row);
     this.#reindex(row.key, undefined, value);
     return row;
   }
 
-  #put(key: string, value: Value, readAt: EventTime): Row<Value> {
+  #put(key: RowKey, value: Value, readAt: EventTime): Row<Value> {
     let row = this.#rows.get(key);
     const before = row?.value;
     if (row === undefined) {
@@ -209,7 +212,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     return row;
   }
 
-  #reindex(key: string, before: Value | undefined, value: Value): void {
+  #reindex(key: RowKey, before: Value | undefined, value: Value): void {
     for (const [indexer, index] of this.#indexes) {
       const term = indexer(value, key);
       const old = before !== undefined ? indexer(before, key) : undefined;
@@ -220,7 +223,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 
   /** Notes that only counters of a row changed, of which no change tells. */
-  recounted(key: string): void {
+  recounted(key: RowKey): void {
     this.#recounted.add(key);
   }
 
@@ -234,30 +237,30 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     return { [Symbol.iterator]: () => this.#entriesOf(keys) };
   }
 
-  *#entriesOf(keys: Iterable<string>): Generator<TableEntry<Value>, undefined> {
+  *#entriesOf(keys: Iterable<RowKey>): Generator<TableEntry<Value>, undefined> {
     for (const key of keys) {
       const entry = this.get(key);
       if (entry) yield entry;
     }
   }
 
-  doubt(key: string): void {
+  doubt(key: RowKey): void {
     const row = this.#rows.get(key);
     if (row) row.doubted = row.value;
   }
 
-  isDoubted(key: string): boolean {
+  isDoubted(key: RowKey): boolean {
     const row = this.#rows.get(key);
     return row?.value !== undefined && row.doubted === row.value;
   }
 
-  delete(key: string): void {
+  delete(key: RowKey): void {
     this.clear(key);
     if (this.#rows.delete(key)) this.#cleared--;
   }
 
   /** Removes a value that another with its key follows at once: its row stays. */
-  clear(key: string): void {
+  clear(key: RowKey): void {
     const row = this.#rows.get(key);
     if (row?.value === undefined) return;
     const { value } = row;
@@ -301,7 +304,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     if (value === undefined) return undefined;
     const countersReadAt = reading?.time ?? readAt;
     if (entry?.value === value && entry.countersReadAt === countersReadAt) return entry;
-    const id = entry?.id ?? this.#idOf?.(value) ?? key;
+    const id = entry?.id ?? this.#idOf?.(value) ?? String(key);
     const uid = entry?.uid ?? uidOf(id, row.incarnation);
     row.entry = { id, uid, value, countersReadAt };
     return row.entry;
@@ -318,8 +321,8 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 }
 
-const newRow = <Value>(key: string, value: Value, readAt: EventTime): Row<Value> => ({
-  key: flat(key),
+const newRow = <Value>(key: RowKey, value: Value, readAt: EventTime): Row<Value> => ({
+  key: typeof key === 'string' ? flat(key) : key,
   value,
   entry: undefined,
   incarnation: 0,
@@ -329,17 +332,17 @@ const newRow = <Value>(key: string, value: Value, readAt: EventTime): Row<Value>
 });
 
 /** Terms mapped to their keys. Most have only one, for which a Set would be large. */
-type Index = Map<unknown, string | Set<string>>;
+type Index = Map<unknown, RowKey | Set<RowKey>>;
 
-function enter(index: Index, term: unknown, key: string): void {
+function enter(index: Index, term: unknown, key: RowKey): void {
   if (term === undefined) return;
   const keys = index.get(term);
   if (keys === undefined) index.set(term, key);
-  else if (typeof keys !== 'string') keys.add(key);
+  else if (typeof keys === 'object') keys.add(key);
   else if (keys !== key) index.set(term, new Set([keys, key]));
 }
 
-function leave(index: Index, term: unknown, key: string): void {
+function leave(index: Index, term: unknown, key: RowKey): void {
   if (term === undefined) return;
   const keys = index.get(term);
   if (keys === key) index.delete(term);

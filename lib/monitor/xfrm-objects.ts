@@ -50,7 +50,7 @@ export function stateRowKey(state: XfrmState, at = location(state)): string {
 }
 
 /** The key of a policy's row: the kernel's indexes are unique (xfrm_gen_index). */
-export const policyRowKey = ({ index }: XfrmPolicy): string => String(index);
+export const policyRowKey = ({ index }: XfrmPolicy): number => index;
 
 /** The id of a policy: what the kernel compares to find one (xfrm_policy_insert_list). */
 export function policyId(policy: XfrmPolicy): string {

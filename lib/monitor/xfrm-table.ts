@@ -4,7 +4,7 @@ import type { XfrmEvent } from '../xfrm/events.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { ObjectModel, Rows } from './object-model.ts';
-import type { Lookup } from './table.ts';
+import type { Lookup, RowKey } from './table.ts';
 import {
   countedAs,
   hasSpi,
@@ -39,8 +39,8 @@ const hasHelper = ({ proto, mode }: XfrmState): boolean => proto === 'comp' && m
 const stateIndexes = {
   // Of most SAs it is the key: see rowsAt. Rows of SAs that cannot be told apart have a number at
   // their end (staging-tables.ts).
-  location: (state: XfrmState, key: string) =>
-    state.mark || (state.spi === 0 && hasSpi(state.proto)) || key.endsWith(')')
+  location: (state: XfrmState, key: RowKey) =>
+    state.mark || (state.spi === 0 && hasSpi(state.proto)) || `${key}`.endsWith(')')
       ? location(state)
       : undefined,
   spi: ({ spi }: XfrmState) => String(spi),
@@ -68,7 +68,7 @@ const policyIndexes = {
 };
 
 /** The rows at a location. */
-function rowsAt(table: Lookup<XfrmState>, at: string): [string, XfrmState][] {
+function rowsAt(table: Lookup<XfrmState>, at: string): [RowKey, XfrmState][] {
   const others = table.isUnused('location') ? [] : table.findRows('location', at);
   const state = table.value(at);
   return state === undefined ? others : [[at, state], ...others];

@@ -236,7 +236,7 @@ export class PoliciesView extends View<XfrmPolicy> {
 
   /** The policy with an index, the number that the kernel assigned. */
   byIndex(index: number): PolicyEntry | undefined {
-    return this.table.get(String(integer('index', index, 0, U32_MAX)));
+    return this.table.get(integer('index', index, 0, U32_MAX));
   }
 
   protected listed(policy: XfrmPolicy): ListedObject {

@@ -46,7 +46,7 @@ test('rows with a given text are found as they are added, changed and removed', 
           assert.deepEqual(new Set(rows.map(([one]) => one)), new Set(found.keys()));
           assert.deepEqual(
             table.find('text', text),
-            rows.map(([one]) => found.get(one)),
+            rows.map(([one]) => found.get(`${one}`)),
           );
         }
       }
