@@ -165,15 +165,20 @@ export class Connection {
     return new Dump(() => this.dumpBatches(request, decode, options));
   }
 
-  /** Starts a dump. Each piece is read once the previous one has been consumed. */
+  /**
+   * Starts a dump. Each piece is read once the previous one has been consumed.
+   *
+   * @param pieces how many are read at once
+   */
   async *dumpBatches<Reply>(
     request: Request,
     decode: DecodeMessage<Reply | undefined>,
     options: RequestOptions = {},
+    pieces = 1,
   ): AsyncGenerator<Reply[], DumpEnd, undefined> {
     const { signal, timeout, keys } = checkedRequestOptions(options);
     signal?.throwIfAborted();
-    const socket = this.#open(1);
+    const socket = this.#open(pieces);
     for (const list of this.#lists) if (list.deref() === undefined) this.#lists.delete(list);
     const reference = new WeakRef(socket);
     this.#lists.add(reference);

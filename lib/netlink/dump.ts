@@ -28,6 +28,13 @@ export const listDecoders = new WeakMap<
   <Value>(decode: DecodeMessage<Value | undefined>) => DecodeMessage<Value | undefined>
 >();
 
+/**
+ * How many pieces of a dump are read at once for a table, which keeps none of them: each turn of the
+ * event loop costs as much as decoding some twenty objects, and much more where system calls are
+ * expensive.
+ */
+export const PIECES_FOR_TABLES = 8;
+
 type Batches<T> = AsyncGenerator<T[], DumpEnd, undefined>;
 
 /** How many times to request a dump before returning an interrupted one. */

@@ -9,7 +9,7 @@ import {
   withoutAnswer,
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
-import { Dump, listDecoders } from '../netlink/dump.ts';
+import { Dump, listDecoders, PIECES_FOR_TABLES } from '../netlink/dump.ts';
 import type { DecodeMessage } from '../netlink/event.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
@@ -431,8 +431,9 @@ export class XfrmClient implements AsyncDisposable {
   ): Dump<Value> {
     return new Dump(() => {
       const decode = replyOf(pick());
-      const own = listDecoders.get(this)?.(decode) ?? decode;
-      return this.#connection.dumpBatches(requestOf(ask()), own, options);
+      const own = listDecoders.get(this)?.(decode);
+      const pieces = own ? PIECES_FOR_TABLES : 1;
+      return this.#connection.dumpBatches(requestOf(ask()), own ?? decode, options, pieces);
     });
   }
 
