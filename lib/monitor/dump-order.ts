@@ -1,104 +1,79 @@
 /** The last dump of a kind of object, to tell messages that are the same in the next. @module */
 import type { Digest } from '../wire/digest.ts';
-import type { Row } from './table.ts';
+import { newRow, type Row } from './table.ts';
 
-/**
- * Which message was at a place of a dump, and which row it was about. The memory is used for one
- * dump after the other: it would survive as garbage for many of them.
- */
-class Places<Value> {
-  count = 0;
-  /** Two words each. */
-  digests = new Int32Array(0);
-  readonly rows: (Row<Value> | undefined)[] = [];
-  readonly values: (Value | undefined)[] = [];
-
-  add(digest: Digest, row: Row<Value>, value: Value): void {
-    const place = this.count++;
-    const at = 2 * place;
-    if (at === this.digests.length) {
-      const more = new Int32Array(2 * (place + (place >> 1) + 64));
-      more.set(this.digests);
-      this.digests = more;
-    }
-    this.digests[at] = digest[0] as number;
-    this.digests[at + 1] = digest[1] as number;
-    this.rows[place] = row;
-    this.values[place] = value;
-  }
-
-  clear(): void {
-    // Places that were not used again are given back; what is no longer in the tables is no longer held.
-    this.rows.length = this.count;
-    this.values.length = this.count;
-    this.rows.fill(undefined);
-    this.values.fill(undefined);
-    this.count = 0;
-  }
-}
-
-/** How many places are skipped at most, for objects that are no longer there. */
+/** How many rows are skipped at most: those that were not dumped this time. */
 const AHEAD = 8;
 
 /**
- * The messages of a dump in their order, which is almost that of the dump before: so the next one
- * to compare with is found without a key. Where many objects are gone, what follows is decoded once
- * more.
+ * The rows of a table in the order of the last dump, which is almost that of the next: so the row
+ * of a message is found without a key, and if the digest of the message is the same, without
+ * decoding it. Where many objects are gone, what follows is decoded once more. The rows themselves
+ * are linked: other memory would have to grow with each dump, or survive as garbage for many.
  */
 export class DumpOrder<Value> {
-  #last = new Places<Value>();
-  #next = new Places<Value>();
-  /** Where in the last dump this one is. */
-  #at = 0;
+  readonly #head: Row<Value> = newRow<Value>('', undefined);
+  /** The row of the message before; what follows was not dumped so far. */
+  #last = this.#head;
 
-  /** A dump begins, after the {@link end} of the one before. */
+  /** A dump begins. */
   begin(): void {
-    [this.#last, this.#next] = [this.#next, this.#last];
-    this.#at = 0;
-  }
-
-  /** The dump is complete, or will be repeated: what the one before had is no longer needed. */
-  end(): void {
-    this.#last.clear();
+    this.#last = this.#head;
   }
 
   /** Forgets all dumps. */
   forget(): void {
-    this.#last.clear();
-    this.#next.clear();
+    this.#head.after = undefined;
+    this.#last = this.#head;
+  }
+
+  /** The row whose value was decoded from a message with this digest, if that is about to come. */
+  find(digest: Digest): Row<Value> | undefined {
+    const [low, high] = [digest[0] as number, digest[1] as number];
+    let row = this.#next(this.#last);
+    for (let i = 0; row !== undefined && i < AHEAD; i++) {
+      if (row.low === low && row.high === high) return row;
+      row = this.#next(row);
+    }
+    return undefined;
+  }
+
+  /** The row that follows. Those that were removed leave here. */
+  #next(row: Row<Value>): Row<Value> | undefined {
+    while (row.after !== undefined && row.after.value === undefined) unlink(row.after);
+    return row.after;
+  }
+
+  /** A row comes next in this dump, which {@link find} has found. */
+  pass(row: Row<Value>): void {
+    this.#last = row;
   }
 
   /**
-   * Finds a message of the last dump with this digest.
+   * A row comes next in this dump, and has another message.
    *
-   * @returns its place, for {@link rowAt} and {@link valueAt}; -1 if there is none
+   * @param digest of the message from which its value was decoded; undefined: it will have another
+   *   value
    */
-  find(digest: Digest): number {
-    const { count, digests } = this.#last;
-    for (let i = this.#at, end = Math.min(count, i + AHEAD); i < end; i++) {
-      if (digests[2 * i] !== digest[0] || digests[2 * i + 1] !== digest[1]) continue;
-      this.#at = i;
-      return i;
-    }
-    return -1;
+  place(row: Row<Value>, digest: Digest | undefined): void {
+    row.low = digest?.[0] ?? 0;
+    row.high = digest?.[1] ?? 0;
+    const before = this.#last;
+    if (row === before) return;
+    this.#last = row;
+    if (row === before.after) return;
+    unlink(row);
+    row.before = before;
+    row.after = before.after;
+    if (row.after) row.after.before = row;
+    before.after = row;
   }
+}
 
-  /** The row that the message at a place of the last dump was about. */
-  rowAt(place: number): Row<Value> {
-    return this.#last.rows[place] as Row<Value>;
-  }
-
-  /** What it was decoded into. */
-  valueAt(place: number): Value {
-    return this.#last.values[place] as Value;
-  }
-
-  /** Notes the next message of this dump. @param value an object equal to what it decodes into */
-  add(digest: Digest, row: Row<Value>, value: Value): void {
-    this.#next.add(digest, row, value);
-    const { count, rows } = this.#last;
-    for (let i = this.#at, end = Math.min(count, i + AHEAD); i < end; i++) {
-      if (rows[i] === row) this.#at = i + 1;
-    }
-  }
+function unlink(row: Row<unknown>): void {
+  const { before, after } = row;
+  if (before) before.after = after;
+  if (after) after.before = before;
+  row.before = undefined;
+  row.after = undefined;
 }

@@ -342,7 +342,6 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#phase = 'idle';
     this.#comparison = undefined;
     this.#swept = false;
-    for (const name of this.#names) this.#orders[name].end();
     this.#forgetEvents();
     this.#staging = this.#staged();
   }

@@ -232,14 +232,11 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
    */
   recognize<N extends ObjectName<K>>(kind: N, digest: Digest, reading: Reading): K[N] | undefined {
     const order = this.#orders[kind];
-    const place = order.find(digest);
-    if (place < 0) return undefined;
-    // A row that is no longer in the live table is empty.
-    const [row, value] = [order.rowAt(place), order.valueAt(place)];
-    if (row.value !== value || !this.#staged[kind].isAwaited(row)) return undefined;
+    const row = order.find(digest);
+    if (row === undefined || !this.#staged[kind].isAwaited(row)) return undefined;
+    order.pass(row);
     row.reading = reading;
-    order.add(digest, row, value);
-    return value;
+    return row.value;
   }
 
   /**
@@ -267,16 +264,18 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     }
     // Most of a dump is known. Sharing what is equal saves memory, and comparing it again.
     const fields = keepEqual(before, value);
-    if (digest) this.#orders[kind].add(digest, row, fields === undefined ? before : value);
-    if (fields === undefined) row.reading = reading;
-    else if (
+    const isRecount =
+      fields !== undefined &&
       !staged.live.isDoubted(key) &&
-      this.#isRecount(kind, before, value, fields as (keyof K[N] & string)[])
-    ) {
+      this.#isRecount(kind, before, value, fields as (keyof K[N] & string)[]);
+    if (isRecount) {
       staged.live.update(key, value, reading.time);
       staged.live.recounted(key);
-      row.reading = reading;
-    } else staged.set(key, value);
+    }
+    const isLive = fields === undefined || isRecount;
+    if (isLive) row.reading = reading;
+    else staged.set(key, value);
+    if (digest) this.#orders[kind].place(row, isLive ? digest : undefined);
   }
 
   /**
@@ -307,7 +306,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     if (known !== undefined || !this.#opens) staged.set(key, same ? before : value);
     else {
       const row = staged.add(key, value);
-      if (digest) this.#orders[kind].add(digest, row, value);
+      if (digest) this.#orders[kind].place(row, digest);
     }
   }
 

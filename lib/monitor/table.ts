@@ -49,6 +49,12 @@ export interface Row<Value> {
   doubted: Value | undefined;
   /** Where a dump last had the value; undefined if it was set since. */
   reading: Reading | undefined;
+  /** The digest of the message from which the value was decoded; 0 if that is not known. */
+  low: number;
+  high: number;
+  /** Its neighbours in the order of dumps (dump-order.ts). */
+  before: Row<Value> | undefined;
+  after: Row<Value> | undefined;
 }
 
 /** A part of a dump: the round of comparison that it belongs to, and when it was read. */
@@ -190,7 +196,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   /** Adds a row for a key that is not there, to be taken over by another table. */
   add(key: RowKey, value: Value): Row<Value> {
-    const row = newRow(key, value, UNREAD);
+    const row = newRow(key, value);
     this.#rows.set(row.key, row);
     this.#reindex(row.key, undefined, value);
     return row;
@@ -207,6 +213,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
       row.value = value;
       row.readAt = readAt;
       row.reading = undefined;
+      if (before !== value) row.low = row.high = 0;
     }
     if (before !== value) this.#reindex(key, before, value);
     return row;
@@ -321,7 +328,11 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 }
 
-const newRow = <Value>(key: RowKey, value: Value, readAt: EventTime): Row<Value> => ({
+export const newRow = <Value>(
+  key: RowKey,
+  value: Value | undefined,
+  readAt = UNREAD,
+): Row<Value> => ({
   key: typeof key === 'string' ? flat(key) : key,
   value,
   entry: undefined,
@@ -329,6 +340,10 @@ const newRow = <Value>(key: RowKey, value: Value, readAt: EventTime): Row<Value>
   readAt,
   doubted: undefined,
   reading: undefined,
+  low: 0,
+  high: 0,
+  before: undefined,
+  after: undefined,
 });
 
 /** Terms mapped to their keys. Most have only one, for which a Set would be large. */

@@ -54,32 +54,56 @@ test('messages are found where others came, went or changed', () => {
   const keys = Array.from({ length: 1000 }, (_, n) => `${n}`);
   const rows = new Map([...keys, '1001', '1002'].map((key) => [key, table.add(key, key)]));
   const rowOf = (key: string) => rows.get(key) as Row<string>;
-  const numbered = (key: string, version = 0) => Int32Array.of(Number(key), version);
-  order.begin();
-  for (const key of keys) order.add(numbered(key), rowOf(key), key);
-  order.end();
+  const same = (_key: string) => 0;
+  /** A dump. @returns what is decoded */
   const decodedOf = (listed: readonly string[], version: (key: string) => number) => {
     order.begin();
-    const decoded = listed.filter((key) => {
-      const one = numbered(key, version(key));
-      const place = order.find(one);
-      if (place >= 0) {
-        assert.equal(order.rowAt(place), rowOf(key));
-        assert.equal(order.valueAt(place), key);
+    return listed.filter((key) => {
+      const one = Int32Array.of(Number(key) + 1, version(key));
+      const row = order.find(one);
+      if (row === undefined) order.place(rowOf(key), one);
+      else {
+        assert.equal(row, rowOf(key));
+        order.pass(row);
       }
-      order.add(one, rowOf(key), key);
-      return place < 0;
+      return row === undefined;
     });
-    order.end();
-    return decoded;
   };
+  assert.deepEqual(decodedOf(keys, same), keys);
+  assert.deepEqual(decodedOf(keys, same), []);
   const listed = ['1001', '1002', ...keys.slice(0, 20), ...keys.slice(27)];
   const changed = (key: string) => (key === '50' ? 1 : 0);
   assert.deepEqual(decodedOf(listed, changed), ['1001', '1002', '50']);
-  // Memory of dumps before is used again, and holds nothing of them.
   assert.deepEqual(decodedOf(listed, changed), []);
+  // Those that are still in the table are found again.
   assert.deepEqual(decodedOf(keys.slice(0, 5), changed), []);
-  assert.deepEqual(decodedOf(keys, changed), keys.slice(5));
+  assert.deepEqual(decodedOf(keys, changed), []);
+  // One at another place is found by its key, and nothing else is decoded.
+  const moved = [...keys.slice(0, 100), '900', ...keys.slice(100, 900), ...keys.slice(901)];
+  assert.deepEqual(decodedOf(moved, changed), ['900']);
+  assert.deepEqual(decodedOf(moved, changed), []);
+  // Any number may have been removed from the table; where many are still there, some are decoded.
+  for (const key of keys.slice(300, 600)) table.delete(key);
+  const left = moved.filter((key) => table.row(key));
+  assert.deepEqual(decodedOf(left, changed), []);
+  const few = [...left.slice(0, 200), ...left.slice(400)];
+  assert.deepEqual(decodedOf(few, changed), left.slice(400));
+  assert.deepEqual(decodedOf(few, changed), []);
+  order.forget();
+  assert.deepEqual(decodedOf(few.slice(0, 10), changed), few.slice(0, 10));
+});
+
+test('a row with another value is not found by the message of the one before', () => {
+  const order = new DumpOrder<string>();
+  const table = new Table<string>({});
+  const row = table.add('a', 'old');
+  const digest = Int32Array.of(1, 2);
+  order.begin();
+  order.place(row, digest);
+  order.begin();
+  assert.equal(order.find(digest), row);
+  table.update('a', 'new');
+  assert.equal(order.find(digest), undefined);
 });
 
 /** SAs and policies, of which any two may differ in a few things. */
