@@ -29,6 +29,11 @@ export function sharingParts<Args extends unknown[], Value>(
 
 const BITS = 8;
 const SLOTS = 2 ** BITS;
+/**
+ * After so many that did not recur, only some are looked for: selectors of policies, which are all
+ * different, are read in half of the time.
+ */
+const [MANY, SOME] = [256, 16];
 /** 2^32 over the golden ratio. */
 const GOLDEN = 0x9e3779b1;
 
@@ -44,6 +49,8 @@ export function recurring<Value>(
   let known: Int32Array | undefined;
   /** Where in `known` the value found last is: most often it is the next one, too. */
   let last = 0;
+  /** How many were not found since one was. */
+  let missed = 0;
   const values: Value[] = [];
   // Each value by the words of its struct, after the family of what surrounds it.
   const words = size / 4 + 1;
@@ -51,11 +58,16 @@ export function recurring<Value>(
     if (!sharing) return read(v, b, at, outer);
     known ??= new Int32Array(SLOTS * words).fill(-1);
     if (isAt(known, last, v, at, size, outer)) return values[last / words] as Value;
+    if (missed > MANY && ++missed % SOME !== 0) return read(v, b, at, outer);
     let hash = outer;
     for (let i = 0; i < size; i += 4) hash = Math.imul(hash ^ v.getInt32(at + i, LE), GOLDEN);
     const slot = hash >>> (32 - BITS);
     last = slot * words;
-    if (isAt(known, last, v, at, size, outer)) return values[slot] as Value;
+    if (isAt(known, last, v, at, size, outer)) {
+      missed = 0;
+      return values[slot] as Value;
+    }
+    missed++;
     const value = read(v, b, at, outer);
     values[slot] = value;
     known[last] = outer;
