@@ -510,13 +510,14 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
         const [origin, time] = [this.#origin, this.#time];
         keep(object, key);
         const table = this.tables[object];
-        const known = table.get(key);
+        const row = table.row(key);
+        if (as === 'same' && origin === 'kernel' && row?.value === value) return;
+        const known = row && table.entryOf(row);
         if (known !== undefined && as === 'same') {
           // An update event repeats the previous counters.
           const countersReadAt = origin === 'resync' ? time : known.countersReadAt;
           const { id, uid, value: before } = known;
-          if (before === value && countersReadAt === known.countersReadAt) return;
-          table.set(key, { id, uid, value, countersReadAt });
+          table.set(key, { id, uid, value, countersReadAt }, row);
           if (before === value) return;
           const fields = this.#model.kinds[object].differences(before, value);
           if (fields.length === 0) {
@@ -543,7 +544,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
           removed(object, known, 'replaced');
         }
         const { id, uid, countersReadAt } = this.#named(object, value, key);
-        table.set(key, { id, uid, value, countersReadAt });
+        table.set(key, { id, uid, value, countersReadAt }, row);
         count('added');
         tell({ kind: 'added', object, id, uid, value, countersReadAt, origin, time });
       },

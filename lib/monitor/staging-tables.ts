@@ -374,7 +374,8 @@ function keepEqual<Value extends object>(before: Value, value: Value): string[] 
   let other: string[] | undefined;
   let more = 0;
   for (const name in value) {
-    const [was, is] = [before[name], value[name]];
+    const was = before[name];
+    const is = value[name];
     if (was !== undefined) more--;
     if (was === is) continue;
     if (equal(was, is)) value[name] = was;

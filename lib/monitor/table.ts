@@ -88,7 +88,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   readonly #indexers: Indexers<Value>;
   readonly #idOf: ((value: Value) => string) | undefined;
   /** Each is built on first use. */
-  #indexes = new Map<Indexer<Value>, Index>();
+  #indexes = new Map<Indexer<Value>, Built<Value>>();
   #recounted = new Set<RowKey>();
 
   /** @param idOf the id that users see; default: the key */
@@ -103,7 +103,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   get(key: RowKey): TableEntry<Value> | undefined {
     const row = this.#rows.get(key);
-    return row && this.#entryOf(row);
+    return row && this.entryOf(row);
   }
 
   value(key: RowKey): Value | undefined {
@@ -121,7 +121,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   *[Symbol.iterator](): Generator<TableEntry<Value>, undefined> {
     for (const row of this.#rows.values()) {
-      const entry = this.#entryOf(row);
+      const entry = this.entryOf(row);
       if (entry) yield entry;
     }
   }
@@ -166,7 +166,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
 
   /** The entries for which an indexer returns a term. It must be deterministic and not throw. */
   findBy<Term>(indexer: Indexer<Value, Term>, term: Term): TableEntry<Value>[] {
-    return this.#rowsBy(indexer, term).map((row) => this.#entryOf(row) as TableEntry<Value>);
+    return this.#rowsBy(indexer, term).map((row) => this.entryOf(row) as TableEntry<Value>);
   }
 
   /** Drops the index of an indexer. */
@@ -181,17 +181,16 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     );
   }
 
-  /** Sets a row to an entry. */
-  set(key: RowKey, entry: TableEntry<Value>): void {
-    const row = this.#put(key, entry.value, entry.countersReadAt);
-    row.entry = entry;
+  /** Sets a row to an entry. @param row that of the key, if known */
+  set(key: RowKey, entry: TableEntry<Value>, row = this.#rows.get(key)): void {
+    this.#put(key, entry.value, entry.countersReadAt, row).entry = entry;
   }
 
   /** Sets the value of a row, which stays the same object if it has one. */
   update(key: RowKey, value: Value, readAt: EventTime = UNREAD): void {
-    const row = this.#put(key, value, readAt);
+    const row = this.#put(key, value, readAt, this.#rows.get(key));
     // What was seen of it before is not kept.
-    if (row.entry) this.#entryOf(row);
+    if (row.entry) this.entryOf(row);
   }
 
   /** Adds a row for a key that is not there, to be taken over by another table. */
@@ -202,13 +201,11 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     return row;
   }
 
-  #put(key: RowKey, value: Value, readAt: EventTime): Row<Value> {
-    let row = this.#rows.get(key);
-    const before = row?.value;
-    if (row === undefined) {
-      row = newRow(key, value, readAt);
-      this.#rows.set(row.key, row);
-    } else {
+  #put(key: RowKey, value: Value, readAt: EventTime, known: Row<Value> | undefined): Row<Value> {
+    const before = known?.value;
+    const row = known ?? newRow(key, value, readAt);
+    if (known === undefined) this.#rows.set(row.key, row);
+    else {
       if (before === undefined) this.#cleared--;
       row.value = value;
       row.readAt = readAt;
@@ -220,9 +217,10 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 
   #reindex(key: RowKey, before: Value | undefined, value: Value): void {
-    for (const [indexer, index] of this.#indexes) {
+    for (const { indexer, index } of this.#indexes.values()) {
       const term = indexer(value, key);
-      const old = before !== undefined ? indexer(before, key) : undefined;
+      // Most values have no term in an index that events need.
+      const old = before !== undefined && index.size > 0 ? indexer(before, key) : undefined;
       if (Object.is(old, term)) continue;
       leave(index, old, key);
       enter(index, term, key);
@@ -274,7 +272,9 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     row.value = undefined;
     row.entry = undefined;
     this.#cleared++;
-    for (const [indexer, index] of this.#indexes) leave(index, indexer(value, key), key);
+    for (const { indexer, index } of this.#indexes.values()) {
+      leave(index, indexer(value, key), key);
+    }
   }
 
   /**
@@ -306,7 +306,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
    * The entry of a row. If a dump found it unchanged, it is replaced now by one that says when: most
    * are never looked at between two dumps.
    */
-  #entryOf(row: Row<Value>): TableEntry<Value> | undefined {
+  entryOf(row: Row<Value>): TableEntry<Value> | undefined {
     const { key, entry, value, readAt, reading } = row;
     if (value === undefined) return undefined;
     const countersReadAt = reading?.time ?? readAt;
@@ -318,12 +318,11 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 
   #index(indexer: Indexer<Value>): Index {
-    let index = this.#indexes.get(indexer);
-    if (index === undefined) {
-      index = new Map();
-      for (const [key, value] of this.rows()) enter(index, indexer(value, key), key);
-      this.#indexes.set(indexer, index);
-    }
+    const built = this.#indexes.get(indexer);
+    if (built) return built.index;
+    const index: Index = new Map();
+    for (const [key, value] of this.rows()) enter(index, indexer(value, key), key);
+    this.#indexes.set(indexer, { indexer, index });
     return index;
   }
 }
@@ -348,6 +347,11 @@ export const newRow = <Value>(
 
 /** Terms mapped to their keys. Most have only one, for which a Set would be large. */
 type Index = Map<unknown, RowKey | Set<RowKey>>;
+
+interface Built<Value> {
+  readonly indexer: Indexer<Value>;
+  readonly index: Index;
+}
 
 function enter(index: Index, term: unknown, key: RowKey): void {
   if (term === undefined) return;

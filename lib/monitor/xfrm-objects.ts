@@ -125,11 +125,20 @@ function differences<Value extends object>(
   after: Value,
   isCounter: (field: keyof Value & string, before: Value, after: Value) => boolean,
 ): string[] {
-  const found: string[] = [];
+  // Most often one: an array that grows would take room for sixteen more.
+  let found: string[] = [];
+  let more = 0;
   for (const field in before) {
-    const [old, now] = [before[field], after[field]];
-    if (old !== now && !isCounter(field, before, after) && !equal(old, now)) found.push(field);
+    const old = before[field];
+    const now = after[field];
+    if (now !== undefined) more--;
+    if (old !== now && !isCounter(field, before, after) && !equal(old, now)) {
+      found = found.length === 0 ? [field] : [...found, field];
+    }
   }
+  // Counting takes a tenth of looking.
+  for (const _ in after) more++;
+  if (more === 0) return found;
   for (const field in after) {
     if (before[field] !== undefined || after[field] === undefined) continue;
     if (!(field in before) && !isCounter(field, before, after)) found.push(field);

@@ -229,10 +229,7 @@ const mayHaveTwins = (state: XfrmState): boolean =>
 function updateState(request: XfrmState, rows: XfrmRows): void {
   const place = location(request);
   const key = stateRowKey(request, place);
-  const located = rowsAt(rows.tables.state, place).filter(([, one]) => markFinds(request, one));
-  const [at, known] = located.find(([one]) => one === key) ?? located[0] ?? [key];
-  // If marks overlap, the kernel finds the SA that was added last.
-  if (located.length > 1) rows.markUncertain('state', at);
+  const [at, known] = found(request, place, key, rows);
   if (known === undefined || isLarval(known)) {
     // It had no keys: the event holds the SA as it is now.
     if (known !== undefined) rows.remove('state', at, 'replaced');
@@ -247,6 +244,23 @@ function updateState(request: XfrmState, rows: XfrmRows): void {
     // one.
     if (known.offload) rows.markUncertain('state', at);
   }
+}
+
+/** The row that an update is for, and its SA if there is one. */
+function found(
+  request: XfrmState,
+  place: string,
+  key: string,
+  rows: XfrmRows,
+): [RowKey, XfrmState | undefined] {
+  const { state: table } = rows.tables;
+  // Most have no mark, nor has any other SA one.
+  if (key === place && table.isUnused('location')) return [key, table.value(key)];
+  const located = rowsAt(table, place).filter(([, one]) => markFinds(request, one));
+  const [at, known] = located.find(([one]) => one === key) ?? located[0] ?? [key];
+  // If marks overlap, the kernel finds the SA that was added last.
+  if (located.length > 1) rows.markUncertain('state', at);
+  return [at, known];
 }
 
 /**
