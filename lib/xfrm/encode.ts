@@ -3,6 +3,7 @@
  * @module
  */
 import { object, string, wrongType } from '../base/argument.ts';
+import { isClassless, shallowCopy } from '../base/shallow-copy.ts';
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
@@ -48,14 +49,15 @@ export function encodeXfrm(
   if (!(writer instanceof MessageWriter)) throw wrongType('writer', 'a MessageWriter', writer);
   object('message', message);
   object('options', options);
-  string('message.kind', message.kind);
+  const said = isClassless(message) ? shallowCopy(message) : message;
+  string('message.kind', said.kind);
   const at = writer.length;
-  const name = message.kind === 'request' ? message.message : message.kind;
+  const name = said.kind === 'request' ? said.message : said.kind;
   try {
-    writer.beginMessage(headerOf(message, name));
+    writer.beginMessage(headerOf(said, name));
     const zeroKeys = options.missingKeys === 'zero';
-    if (message.kind === 'unknown') {
-      const { payload = new Uint8Array(0) } = message;
+    if (said.kind === 'unknown') {
+      const { payload = new Uint8Array(0) } = said;
       const content = disclosed(payload, zeroKeys);
       const from = writer.reserve(payload.length);
       if (content !== undefined) writer.bytes.set(content, from);
@@ -64,7 +66,7 @@ export function encodeXfrm(
     } else {
       // An unknown name has no type either.
       const to: Target = { w: writer, zeroKeys };
-      bodyOf(message)?.write(to, message);
+      bodyOf(said)?.write(to, said);
       writer.endMessage(at, to.end === undefined ? undefined : to.end - at);
     }
   } catch (error) {
