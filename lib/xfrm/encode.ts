@@ -7,7 +7,6 @@ import { isClassless, shallowCopy } from '../base/shallow-copy.ts';
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
-import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
 import { disclosed } from '../wire/opaque.ts';
@@ -78,10 +77,8 @@ export function encodeXfrm(
 function headerOf({ kind, header = {} }: EncodableXfrmMessage, name: string): MessageHeader {
   const type = kind === 'unknown' ? header.type : messageOf(name)?.type;
   if (type === undefined) throw new EncodeError('is missing', ['header', 'type']);
-  return {
-    type: u16(type, 'type'),
-    flags: u16(header.flags ?? (kind === 'request' ? NLM_F_REQUEST : 0), 'flags'),
-    seq: u32(header.seq, 'seq'),
-    portId: u32(header.portId, 'portId'),
-  };
+  // beginMessage checks them.
+  const flags = header.flags ?? (kind === 'request' ? NLM_F_REQUEST : 0);
+  const { seq = 0, portId = 0 } = header;
+  return { type, flags, seq, portId };
 }
