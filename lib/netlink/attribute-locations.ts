@@ -51,12 +51,10 @@ export function attributeAt(
 
 class Walk {
   readonly #view: DataView;
-  readonly #bytes: Uint8Array;
   readonly #found: AttributeLocation[];
 
   constructor(view: DataView, found: AttributeLocation[]) {
     this.#view = view;
-    this.#bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     this.#found = found;
   }
 
@@ -64,7 +62,7 @@ class Walk {
   space(from: number, end: number, table: AttributeTable, path: readonly string[]): void {
     this.#each(from, end, (at, length, type) => {
       const attribute = attributesByNumber(table).get(type);
-      const here = [...path, nameIn(table, type)];
+      const here = path.concat(nameIn(table, type));
       const inner = attribute && this.#inner(attribute, from, end);
       this.#found.push({ offset: at, path: here, inner });
       if (attribute) this.#within(attribute, inner, at + NLA_HDRLEN, at + length, here);
@@ -87,12 +85,14 @@ class Walk {
 
   /** The value of the sibling attribute that decides a choice. */
   #chooser({ by, of }: Extract<Attribute, { type: 'choice' }>, from: number, end: number) {
+    const { buffer, byteOffset, byteLength } = this.#view;
     let value: string | number | undefined;
     this.#each(from, end, (at, length, type) => {
       if (type !== by || value !== undefined) return;
       const [payload, size] = [at + NLA_HDRLEN, length - NLA_HDRLEN];
-      if (of === 'string') value = readString(this.#bytes, payload, size);
-      else if (size >= 2) value = this.#view.getUint16(payload, LE);
+      if (of === 'string') {
+        value = readString(new Uint8Array(buffer, byteOffset, byteLength), payload, size);
+      } else if (size >= 2) value = this.#view.getUint16(payload, LE);
     });
     return value;
   }

@@ -94,6 +94,7 @@ export class RequestSocket {
   readonly #pending = new Map<number, Pending>();
   readonly #writer = new MessageWriter();
   #seq = 0;
+  #reading = true;
 
   /**
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE …
@@ -109,7 +110,7 @@ export class RequestSocket {
       }
       const failed = (error: SystemError) => this.failAll(() => error);
       this.#socket.receive((batch) => this.#onBatch(batch), failed);
-      this.#socket.pause();
+      this.pause();
     } catch (error) {
       this.#socket.close();
       throw error;
@@ -138,22 +139,25 @@ export class RequestSocket {
       // The kernel has copied the request, which may have held keys.
       this.#writer.wipe();
     }
-    this.#socket.resume();
+    this.resume();
     return seq;
   }
 
   /** Stops waiting for the answers to a request. */
   forget(seq: number): void {
     this.#pending.delete(seq);
-    if (this.#pending.size === 0 && !this.#socket.closed) this.#socket.pause();
+    if (this.#pending.size === 0) this.pause();
   }
 
   /** Stops reading, which also stops the kernel from producing more of a dump. */
   pause(): void {
-    this.#socket.pause();
+    this.#reading = false;
+    if (!this.#socket.closed) this.#socket.pause();
   }
 
   resume(): void {
+    if (this.#reading) return;
+    this.#reading = true;
     this.#socket.resume();
   }
 
@@ -161,7 +165,7 @@ export class RequestSocket {
   failAll(error: (sent: Sent) => unknown): void {
     const pending = [...this.#pending];
     this.#pending.clear();
-    if (!this.#socket.closed) this.#socket.pause();
+    this.pause();
     for (const [, { sent, answered }] of pending) answered.onFailure(error(sent));
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { string, wrongType } from '../base/argument.ts';
+import { once } from '../base/once.ts';
 import { shown } from '../base/shown.ts';
 import { DecodeError, EncodeError } from './error.ts';
 
@@ -12,8 +13,8 @@ export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 
-/** node:net loads streams and sockets, so it is loaded only to format or parse addresses. */
-const net = () => process.getBuiltinModule('node:net');
+/** node:net loads streams and sockets, so it is loaded only to parse IPv6 addresses. */
+const net = once(() => process.getBuiltinModule('node:net'));
 
 /** Formatted strings are cached; a larger cache costs more in garbage collection than it saves. */
 const CACHE_BITS = 10;
@@ -187,9 +188,12 @@ export function formatIp(bytes: Uint8Array): string {
   });
 }
 
+const scratch = new Uint8Array(4);
+
 /** AF_INET or AF_INET6 for an address in text form, undefined for anything else. */
 export function addressFamily(text: string): typeof AF_INET | typeof AF_INET6 | undefined {
-  if (net().isIPv4(text)) return AF_INET;
+  // Half of the time of net.isIPv4, which a request asks about each address several times.
+  if (typeof text === 'string' && writeIPv4(scratch, 0, text)) return AF_INET;
   if (net().isIPv6(text) && !text.includes('%')) return AF_INET6;
   return undefined;
 }

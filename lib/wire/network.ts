@@ -2,8 +2,9 @@
  * Networks: an address and a prefix length.
  * @module
  */
+import { shallowCopy } from '../base/shallow-copy.ts';
 import { shown } from '../base/shown.ts';
-import { AF_INET, addressFamily, writeAddress } from './address.ts';
+import { AF_INET, addressFamily, familyOf, writeAddress } from './address.ts';
 import { EncodeError } from './error.ts';
 
 /** A network, prepared for comparison with addresses. */
@@ -16,30 +17,46 @@ export interface Network {
   readonly bytes: Uint8Array;
 }
 
+/** The length of a host's prefix in bits; undefined if the text is not an address. */
+export function hostBits(address: string): number | undefined {
+  const family = addressFamily(address);
+  return family === undefined ? undefined : family === AF_INET ? 32 : 128;
+}
+
+type Prefix = Pick<Network, 'address' | 'bits'>;
+
+function parsePrefix(text: string): Prefix | undefined {
+  const slash = text.indexOf('/');
+  const address = slash < 0 ? text : text.slice(0, slash);
+  const most = hostBits(address);
+  if (most === undefined) return undefined;
+  if (slash < 0) return { address, bits: most };
+  const length = text.slice(slash + 1);
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) : most + 1;
+  return bits > most ? undefined : { address, bits };
+}
+
 /**
  * Parses a network such as `10.0.0.0/8`; an address alone is a single host. Undefined if it is
  * neither.
  */
 export function parseNetwork(text: string): Network | undefined {
-  const [address = '', length, ...more] = text.split('/');
-  const family = addressFamily(address);
-  if (family === undefined || more.length > 0) return undefined;
-  const most = family === AF_INET ? 32 : 128;
-  if (length !== undefined && !/^\d{1,3}$/.test(length)) return undefined;
-  const bits = length === undefined ? most : Number(length);
-  if (bits > most) return undefined;
+  const prefix = parsePrefix(text);
+  if (prefix === undefined) return undefined;
+  const family = familyOf(prefix.address);
   const bytes = new Uint8Array(16);
-  writeAddress(bytes, 0, address, family, '');
-  return { address, family, bits, bytes };
+  writeAddress(bytes, 0, prefix.address, family, '');
+  return { ...prefix, family, bytes };
 }
 
-/** The same, but throws. @throws EncodeError that says what is expected */
-export function networkOf(text: unknown, path: readonly string[]): Network {
-  const network = typeof text === 'string' ? parseNetwork(text) : undefined;
-  if (network !== undefined) return network;
+function refuse(text: unknown, path: readonly string[]): never {
   const reason = `invalid value ${shown(text)}: expected an address or a network (10.0.0.0/8)`;
   throw new EncodeError(reason, path);
 }
+
+/** The same, but throws. @throws EncodeError that says what is expected */
+export const networkOf = (text: unknown, path: readonly string[]): Network =>
+  (typeof text === 'string' ? parseNetwork(text) : undefined) ?? refuse(text, path);
 
 /**
  * Converts a value whose addresses may include their prefix lengths (`10.0.0.0/8`) to the kernel's
@@ -55,19 +72,19 @@ export function withLengths<Given>(
   path: readonly string[],
 ): Given {
   if (typeof given !== 'object' || given === null) return given;
-  let taken = given;
+  let taken: (Given & object) | undefined;
   for (const [name, length] of pairs) {
     // Two addresses may share one length.
-    const { [name]: text, [length]: said } = taken;
+    const { [name]: text, [length]: said } = taken ?? given;
     if (typeof text !== 'string' || !text.includes('/')) continue;
-    const { address, bits } = networkOf(text, [...path, name]);
+    const { address, bits } = parsePrefix(text) ?? refuse(text, [...path, name]);
     if (said !== undefined && said !== bits) {
       const reason = `is ${shown(said)}, but ${name} is ${shown(text)}: give one of them`;
       throw new EncodeError(reason, [...path, length]);
     }
-    taken = { ...taken, [name]: address, [length]: bits };
+    taken = Object.assign(taken ?? shallowCopy(given), { [name]: address, [length]: bits });
   }
-  return taken;
+  return taken ?? given;
 }
 
 const scratch = new Uint8Array(16);

@@ -123,8 +123,8 @@ export function units(
 }
 
 /**
- * Writes 64-bit whole units; writes the digits of `exact` instead if the given number is nearest to
- * them.
+ * Writes 64-bit whole units over zeros; writes the digits of `exact` instead if the given number is
+ * nearest to them.
  */
 export function writeUnits(
   view: DataView,
@@ -143,6 +143,7 @@ export function writeUnits(
     }
   }
   const whole = units(value, factor, none, field);
+  if (whole === 0) return;
   if (whole < 0) {
     throw new EncodeError(`invalid value ${shown(value)}: expected 0 or more`, [field]);
   }

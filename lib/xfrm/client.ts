@@ -2,6 +2,7 @@
  * Lists, adds, changes and deletes SAs and policies, with the same types as the events.
  * @module
  */
+import { shallowCopy } from '../base/shallow-copy.ts';
 import {
   type ClientOptions,
   Connection,
@@ -394,9 +395,13 @@ export class XfrmClient implements AsyncDisposable {
     const { daddr, spi, proto, mark, saddr } = state;
     const key = { daddr, spi, proto, mark, saddr } as StateKey;
     const read = () => readBack(options, (how) => this.getState(key, how));
-    const { warning } = await this.#ask({ kind: 'request', message, state }, options).catch(
-      whoHolds(read, stateInPlace),
-    );
+    const asked = { kind: 'request', message, state } as const;
+    let warning: string | undefined;
+    try {
+      ({ warning } = await this.#ask(asked, options));
+    } catch (error) {
+      throw await whoHolds(error, read, stateInPlace);
+    }
     if (!mayBeLeftOut(state, RECENT)) return { ignoredAttributes: [], warning };
     const found = await read();
     return { ignoredAttributes: found && leftOut(state, found, RECENT), warning };
@@ -417,7 +422,12 @@ export class XfrmClient implements AsyncDisposable {
     const key = { dir, selector, mark: mark as XfrmMark | undefined, ifId, type: policyType?.type };
     const read = () => readBack(options, (how) => this.getPolicy(key, how));
     const asked = { kind: 'request', message, policy: complete } as const;
-    const { warning } = await this.#ask(asked, options).catch(whoHolds(read, policyInPlace));
+    let warning: string | undefined;
+    try {
+      ({ warning } = await this.#ask(asked, options));
+    } catch (error) {
+      throw await whoHolds(error, read, policyInPlace);
+    }
     if (!mayBeLeftOut(policy, RECENT_POLICY)) return { ignoredAttributes: [], warning };
     const found = await read();
     return { ignoredAttributes: found && leftOut(policy, found, RECENT_POLICY), warning };
@@ -478,16 +488,16 @@ async function readBack<Value>(
   }
 }
 
-/**
- * For the catch of a request that adds something: on EEXIST, the error names what is in its place.
- */
-const whoHolds =
-  <Value>(read: () => Promise<Value | undefined>, describe: (value: Value) => string) =>
-  async (error: unknown): Promise<never> => {
-    if (!(error instanceof KernelError) || error.code !== 'EEXIST') throw error;
-    const there = await read();
-    throw there === undefined ? error : error.withHint(describe(there));
-  };
+/** The error of a request that adds something: on EEXIST, it names what is in its place. */
+async function whoHolds<Value>(
+  error: unknown,
+  read: () => Promise<Value | undefined>,
+  describe: (value: Value) => string,
+): Promise<unknown> {
+  if (!(error instanceof KernelError) || error.code !== 'EEXIST') return error;
+  const there = await read();
+  return there === undefined ? error : error.withHint(describe(there));
+}
 
 const stateInPlace = (state: XfrmState): string =>
   `already exists: ${describeState(state)}, ${state.mode}, reqid ${state.reqid}; update it, or use another SPI`;
@@ -511,7 +521,7 @@ function anyAlgorithm(template: Encodable<PolicyTemplate>): Encodable<PolicyTemp
   // Anything but an object is refused by the encoder.
   if (typeof template !== 'object' || template === null) return template;
   const { aalgos = ALL, ealgos = ALL, calgos = ALL } = template;
-  return { ...template, aalgos, ealgos, calgos };
+  return Object.assign(shallowCopy(template), { aalgos, ealgos, calgos });
 }
 
 /** A message in the form the connection sends. */
@@ -522,7 +532,7 @@ function requestOf(message: EncodableXfrmMessage<XfrmRequest>): Request {
     name: full,
     flags: message.header?.flags ?? 0,
     fixed: size,
-    write: (writer, header) => encodeXfrm(writer, { ...message, header }),
+    write: (writer, header) => encodeXfrm(writer, Object.assign(shallowCopy(message), { header })),
     attributes: table,
     object: () => describeRequest(message),
     hint: (ack) => hintFor(full, ack),

@@ -596,10 +596,12 @@ export function writeAcquireInfo(
   v.setUint32(at + 16, u32(x.spi, 'spi'));
   b[at + 20] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
   writeAddress(b, at + 24, x.saddr, family, 'saddr');
-  try {
-    writeXfrmSelector(v, b, at + 40, x.selector ?? {}, family);
-  } catch (error) {
-    throw within(error, 'selector');
+  if (x.selector) {
+    try {
+      writeXfrmSelector(v, b, at + 40, x.selector, family);
+    } catch (error) {
+      throw within(error, 'selector');
+    }
   }
   try {
     writePolicyInfo(v, b, at + 96, x.policy ?? {});
@@ -766,22 +768,28 @@ export function writeMigrateStateInfo(
     XfrmFamily.number(x.newFamily ?? familyOf(x.newDaddr, x.newSaddr), 'newFamily'),
     'newFamily',
   );
-  try {
-    writeStateId(v, b, at, x.id ?? {}, 0);
-  } catch (error) {
-    throw within(error, 'id');
+  if (x.id) {
+    try {
+      writeStateId(v, b, at, x.id, 0);
+    } catch (error) {
+      throw within(error, 'id');
+    }
   }
   writeAddress(b, at + 24, x.newDaddr, newFamily, 'newDaddr');
   writeAddress(b, at + 40, x.newSaddr, newFamily, 'newSaddr');
-  try {
-    writeXfrmMark(v, b, at + 56, x.oldMark ?? {});
-  } catch (error) {
-    throw within(error, 'oldMark');
+  if (x.oldMark) {
+    try {
+      writeXfrmMark(v, b, at + 56, x.oldMark);
+    } catch (error) {
+      throw within(error, 'oldMark');
+    }
   }
-  try {
-    writeXfrmSelector(v, b, at + 64, x.newSelector ?? {}, 0);
-  } catch (error) {
-    throw within(error, 'newSelector');
+  if (x.newSelector) {
+    try {
+      writeXfrmSelector(v, b, at + 64, x.newSelector, 0);
+    } catch (error) {
+      throw within(error, 'newSelector');
+    }
   }
   v.setUint32(at + 120, u32(x.newReqid, 'newReqid'), LE);
   v.setUint32(at + 124, u32(MigrateStateFlags.mask(x.flags, 'flags'), 'flags'), LE);
@@ -840,10 +848,12 @@ export function writeReportInfo(
   x: Encodable<ReportInfo>,
 ): void {
   b[at] = u8(IpsecProto.number(x.proto, 'proto'), 'proto');
-  try {
-    writeXfrmSelector(v, b, at + 4, x.selector ?? {}, 0);
-  } catch (error) {
-    throw within(error, 'selector');
+  if (x.selector) {
+    try {
+      writeXfrmSelector(v, b, at + 4, x.selector, 0);
+    } catch (error) {
+      throw within(error, 'selector');
+    }
   }
 }
 
@@ -962,10 +972,12 @@ export function writePolicyId(
   at: number,
   x: Encodable<PolicyId>,
 ): void {
-  try {
-    writeXfrmSelector(v, b, at, x.selector ?? {}, 0);
-  } catch (error) {
-    throw within(error, 'selector');
+  if (x.selector) {
+    try {
+      writeXfrmSelector(v, b, at, x.selector, 0);
+    } catch (error) {
+      throw within(error, 'selector');
+    }
   }
   v.setUint32(at + 56, u32(x.index, 'index'), LE);
   b[at + 60] = u8(PolicyDir.number(x.dir, 'dir'), 'dir');
@@ -991,20 +1003,24 @@ export function writePolicyInfo(
   at: number,
   x: Encodable<PolicyInfo>,
 ): void {
-  try {
-    writeXfrmSelector(v, b, at, x.selector ?? {}, 0);
-  } catch (error) {
-    throw within(error, 'selector');
+  if (x.selector) {
+    try {
+      writeXfrmSelector(v, b, at, x.selector, 0);
+    } catch (error) {
+      throw within(error, 'selector');
+    }
   }
   try {
     writeLifetimeLimits(v, b, at + 56, x.lifetime ?? {});
   } catch (error) {
     throw within(error, 'lifetime');
   }
-  try {
-    writeLifetimeUsage(v, b, at + 120, x.current ?? {});
-  } catch (error) {
-    throw within(error, 'current');
+  if (x.current) {
+    try {
+      writeLifetimeUsage(v, b, at + 120, x.current);
+    } catch (error) {
+      throw within(error, 'current');
+    }
   }
   v.setUint32(at + 152, u32(x.priority, 'priority'), LE);
   v.setUint32(at + 156, u32(x.index, 'index'), LE);
@@ -1098,10 +1114,12 @@ export function writeStateInfo(
 ): void {
   const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
   const family = own || outer;
-  try {
-    writeXfrmSelector(v, b, at, x.selector ?? {}, family);
-  } catch (error) {
-    throw within(error, 'selector');
+  if (x.selector) {
+    try {
+      writeXfrmSelector(v, b, at, x.selector, family);
+    } catch (error) {
+      throw within(error, 'selector');
+    }
   }
   writeAddress(b, at + 56, x.daddr, family, 'daddr');
   v.setUint32(at + 72, u32(x.spi, 'spi'));
@@ -1112,15 +1130,19 @@ export function writeStateInfo(
   } catch (error) {
     throw within(error, 'lifetime');
   }
-  try {
-    writeLifetimeUsage(v, b, at + 160, x.current ?? {});
-  } catch (error) {
-    throw within(error, 'current');
+  if (x.current) {
+    try {
+      writeLifetimeUsage(v, b, at + 160, x.current);
+    } catch (error) {
+      throw within(error, 'current');
+    }
   }
-  try {
-    writeStateStats(v, b, at + 192, x.stats ?? {});
-  } catch (error) {
-    throw within(error, 'stats');
+  if (x.stats) {
+    try {
+      writeStateStats(v, b, at + 192, x.stats);
+    } catch (error) {
+      throw within(error, 'stats');
+    }
   }
   v.setUint32(at + 204, u32(x.seq, 'seq'), LE);
   v.setUint32(at + 208, u32(x.reqid, 'reqid'), LE);
@@ -1161,10 +1183,12 @@ export function writeSpiRequest(
 ): void {
   const own = u16(XfrmFamily.number(x.family ?? familyOf(x.daddr, x.saddr), 'family'), 'family');
   const family = own || outer;
-  try {
-    writeXfrmSelector(v, b, at, x.selector ?? {}, family);
-  } catch (error) {
-    throw within(error, 'selector');
+  if (x.selector) {
+    try {
+      writeXfrmSelector(v, b, at, x.selector, family);
+    } catch (error) {
+      throw within(error, 'selector');
+    }
   }
   writeAddress(b, at + 56, x.daddr, family, 'daddr');
   v.setUint32(at + 72, u32(x.spi, 'spi'));
@@ -1175,15 +1199,19 @@ export function writeSpiRequest(
   } catch (error) {
     throw within(error, 'lifetime');
   }
-  try {
-    writeLifetimeUsage(v, b, at + 160, x.current ?? {});
-  } catch (error) {
-    throw within(error, 'current');
+  if (x.current) {
+    try {
+      writeLifetimeUsage(v, b, at + 160, x.current);
+    } catch (error) {
+      throw within(error, 'current');
+    }
   }
-  try {
-    writeStateStats(v, b, at + 192, x.stats ?? {});
-  } catch (error) {
-    throw within(error, 'stats');
+  if (x.stats) {
+    try {
+      writeStateStats(v, b, at + 192, x.stats);
+    } catch (error) {
+      throw within(error, 'stats');
+    }
   }
   v.setUint32(at + 204, u32(x.seq, 'seq'), LE);
   v.setUint32(at + 208, u32(x.reqid, 'reqid'), LE);

@@ -3,10 +3,10 @@
  * @module
  */
 import { object, string, wrongType } from '../base/argument.ts';
+import { isClassless, shallowCopy } from '../base/shallow-copy.ts';
 import { NLM_F_REQUEST } from '../netlink/constants.ts';
 import type { Encodable } from '../wire/encodable.ts';
 import { EncodeError, notEncoded } from '../wire/error.ts';
-import { u16, u32 } from '../wire/integer.ts';
 import { type MessageHeader, NLMSG_HDRLEN } from '../wire/message.ts';
 import { MessageWriter } from '../wire/message-writer.ts';
 import { disclosed } from '../wire/opaque.ts';
@@ -48,14 +48,15 @@ export function encodeXfrm(
   if (!(writer instanceof MessageWriter)) throw wrongType('writer', 'a MessageWriter', writer);
   object('message', message);
   object('options', options);
-  string('message.kind', message.kind);
+  const said = isClassless(message) ? shallowCopy(message) : message;
+  string('message.kind', said.kind);
   const at = writer.length;
-  const name = message.kind === 'request' ? message.message : message.kind;
+  const name = said.kind === 'request' ? said.message : said.kind;
   try {
-    writer.beginMessage(headerOf(message, name));
+    writer.beginMessage(headerOf(said, name));
     const zeroKeys = options.missingKeys === 'zero';
-    if (message.kind === 'unknown') {
-      const { payload = new Uint8Array(0) } = message;
+    if (said.kind === 'unknown') {
+      const { payload = new Uint8Array(0) } = said;
       const content = disclosed(payload, zeroKeys);
       const from = writer.reserve(payload.length);
       if (content !== undefined) writer.bytes.set(content, from);
@@ -64,7 +65,7 @@ export function encodeXfrm(
     } else {
       // An unknown name has no type either.
       const to: Target = { w: writer, zeroKeys };
-      bodyOf(message)?.write(to, message);
+      bodyOf(said)?.write(to, said);
       writer.endMessage(at, to.end === undefined ? undefined : to.end - at);
     }
   } catch (error) {
@@ -76,10 +77,8 @@ export function encodeXfrm(
 function headerOf({ kind, header = {} }: EncodableXfrmMessage, name: string): MessageHeader {
   const type = kind === 'unknown' ? header.type : messageOf(name)?.type;
   if (type === undefined) throw new EncodeError('is missing', ['header', 'type']);
-  return {
-    type: u16(type, 'type'),
-    flags: u16(header.flags ?? (kind === 'request' ? NLM_F_REQUEST : 0), 'flags'),
-    seq: u32(header.seq, 'seq'),
-    portId: u32(header.portId, 'portId'),
-  };
+  // beginMessage checks them.
+  const flags = header.flags ?? (kind === 'request' ? NLM_F_REQUEST : 0);
+  const { seq = 0, portId = 0 } = header;
+  return { type, flags, seq, portId };
 }

@@ -1,6 +1,7 @@
 /** Selectors as callers of the client write them. @module */
+import { shallowCopy } from '../base/shallow-copy.ts';
 import type { Encodable } from '../wire/encodable.ts';
-import { parseNetwork, withLengths } from '../wire/network.ts';
+import { hostBits, withLengths } from '../wire/network.ts';
 import type { XfrmSelector } from './types.ts';
 
 const NETWORKS = [
@@ -21,13 +22,13 @@ export function takeNetworks<Given extends Encodable<XfrmSelector> | undefined>(
 ): Given {
   const given = withLengths<Encodable<XfrmSelector> | undefined>(selector, NETWORKS as never, path);
   if (typeof given !== 'object' || given === null) return given as Given;
-  let taken = given;
+  let taken: typeof given | undefined;
   for (const [name, length] of NETWORKS) {
     const { [name]: address, [length]: said } = given;
     if (said !== undefined || typeof address !== 'string' || isAny(address)) continue;
-    taken = { ...taken, [length]: parseNetwork(address)?.bits };
+    taken = Object.assign(taken ?? shallowCopy(given), { [length]: hostBits(address) });
   }
-  return taken as Given;
+  return (taken ?? given) as Given;
 }
 
 /** 0.0.0.0 and :: are not hosts: without a prefix length they mean every address. */
@@ -39,5 +40,5 @@ export function takeNetworksOf<
 >(given: Given, ...path: readonly string[]): Given {
   if (typeof given !== 'object' || given === null || given.selector === undefined) return given;
   const selector = takeNetworks(given.selector, [...path, 'selector']);
-  return selector === given.selector ? given : { ...given, selector };
+  return selector === given.selector ? given : Object.assign(shallowCopy(given), { selector });
 }

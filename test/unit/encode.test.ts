@@ -148,6 +148,43 @@ test('a request contains only what is necessary', () => {
   assert.deepEqual(state.aead, { name: 'rfc4106(gcm(aes))', keyBits: 160, icvBits: 128 });
 });
 
+test('an object is encoded by its members, however it was made', () => {
+  const state = {
+    daddr: '192.0.2.2',
+    spi: 0x1001,
+    proto: 'esp',
+    mode: 'tunnel',
+    lifetime: { hardAddSeconds: 60 },
+    mark: { value: 1, mask: 3 },
+  } as const;
+  const message = { kind: 'request', message: 'NEWSA', state } as const;
+  const expected = hex(encode(message));
+  const { mark, ...rest } = state;
+  class State {
+    daddr = state.daddr;
+    spi = state.spi;
+    proto = state.proto;
+    mode = state.mode;
+    lifetime = state.lifetime;
+    get mark() {
+      return mark;
+    }
+  }
+  const bare = (value: object) => Object.assign(Object.create(null), value);
+  const own = JSON.parse('{"__proto__":{"reqid":7,"header":{"seq":7}}}');
+  for (const made of [
+    { ...message, state: { ...rest, mark } },
+    { ...message, state: { mark, ...rest, ifId: undefined, more: 'ignored' } },
+    { ...message, state: new State() },
+    Object.create({ ...message }),
+    bare({ ...message, state: bare(state) }),
+    { ...message, state: Object.freeze({ ...state, selector: {}, current: {}, stats: {} }) },
+    { ...own, ...message, state: { ...own, ...state } },
+  ] as EncodableXfrmMessage[]) {
+    assert.equal(hex(encode(made)), expected, inspect(made));
+  }
+});
+
 test('values out of range are rejected by name', () => {
   const state = { daddr: '192.0.2.1', spi: 1 };
   const request = (more: object) =>

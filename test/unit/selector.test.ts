@@ -32,3 +32,21 @@ test('two addresses that share a prefix length may not give two', () => {
     message: /^NEWADDR › length › is 24, but address is "10\.0\.0\.2\/32": give one of them/,
   });
 });
+
+test('what a caller gave is not changed, and keeps all its own properties', () => {
+  const given = JSON.parse(
+    '{"saddr":"10.0.0.0/24","daddr":"10.1.0.1","dport":80,"__proto__":{"sport":81}}',
+  );
+  const text = JSON.stringify(given);
+  const taken = takeNetworks(given, []);
+  assert.equal(JSON.stringify(given), text);
+  assert.deepEqual(Object.entries(taken), [
+    ['saddr', '10.0.0.0'],
+    ['daddr', '10.1.0.1'],
+    ['dport', 80],
+    ['__proto__', { sport: 81 }],
+    ['prefixlenS', 24],
+    ['prefixlenD', 32],
+  ]);
+  assert.equal(taken.sport, undefined);
+});

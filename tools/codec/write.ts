@@ -107,6 +107,17 @@ function familyOf(of: Struct, path: string): string {
 const familyVariable = (of: Struct, path: string): string =>
   of.family === path ? 'own' : resolve(of, path).field.name;
 
+/**
+ * Whether a struct of which nothing is given is zero, as the memory is: then it is not written, which
+ * makes a NEWSA request a tenth faster.
+ */
+const isZeroWithout = (of: Struct): boolean =>
+  flat(of).every((field) =>
+    field.type === 'struct'
+      ? isZeroWithout(field.struct)
+      : !('none' in field && field.none === 'ones'),
+  );
+
 function writeField(field: DecodedField, of: Struct, families: ReadonlySet<number>): string {
   const written = writeWhole(field, of, families);
   // An absent optional field at the end of a growing struct has no memory.
@@ -131,11 +142,13 @@ function writeWhole(field: DecodedField, of: Struct, families: ReadonlySet<numbe
       return `writeText(b, ${at}, ${value}, ${field.size}, '${field.name}');\n`;
     case 'struct': {
       const outer = of.family === undefined ? 0 : 'family';
-      return `try {
-        write${field.struct.name}(v, b, ${at}, ${value} ?? {}${needsOuter(field.struct) ? `, ${outer}` : ''});
+      const zero = isZeroWithout(field.struct);
+      const write = `try {
+        write${field.struct.name}(v, b, ${at}, ${value}${zero ? '' : ' ?? {}'}${needsOuter(field.struct) ? `, ${outer}` : ''});
       } catch (error) {
         throw within(error, '${field.name}');
       }\n`;
+      return zero ? `if (${value}) {\n${write}}\n` : write;
     }
     case 'key':
       return `writeKey(b, ${at}, ${value});\n`;
