@@ -39,9 +39,12 @@ export function kept(folder, what) {
       copyFileSync(join(folder, name), join(made, name));
     }
     const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    // A package may require a different Node; npm passes this project's strictness on to it.
-    const args = ['ci', '--engine-strict=false', ...quiet];
+    // npm passes its settings on: a package may require a different Node than this project does, and
+    // `npm pack --dry-run` needs them all the same.
+    const args = ['ci', '--engine-strict=false', '--dry-run=false', ...quiet];
     execFileSync('npm', args, { cwd: made, stdio: ['ignore', 2, 2] });
+    // What an interrupted removal has left.
+    if (!existsSync(modules)) rmSync(place, { recursive: true, force: true });
     renameSync(made, place);
   } catch (error) {
     rmSync(made, { recursive: true });
