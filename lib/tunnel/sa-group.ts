@@ -4,7 +4,6 @@
  * affects only a group and those. @module
  */
 
-import { flat } from '../base/flat.ts';
 import { mirrored } from '../xfrm/matching.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
@@ -62,9 +61,6 @@ export interface PendingAcquire extends SaNeed {
 /** The removal of a policy, and who claims to have requested it, if that was reported. */
 export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
-export const groupKey = (pair: Pair, reqid: number): string =>
-  flat(`${pair[0]} ${pair[1]} ${reqid}`);
-
 export class SaGroup {
   readonly pair: Pair;
   /** The text of its pair. */
@@ -86,10 +82,15 @@ export class SaGroup {
   /** The groups it was last evaluated with; undefined: only itself. */
   #linked: readonly SaGroup[] | undefined;
 
-  constructor(pair: Pair, reqid: number) {
+  constructor(pair: Pair, reqid: number, ends = pairKey(pair)) {
     this.pair = pair;
-    this.ends = pairKey(pair);
+    this.ends = ends;
     this.reqid = reqid;
+  }
+
+  /** Whether it was last evaluated with others. */
+  get isLinked(): boolean {
+    return this.#linked !== undefined;
   }
 
   /** The groups it was last evaluated with, including itself; the first has the records of all. */

@@ -18,11 +18,11 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { each, excluding, has, including, MultiMap, NONE, sizeOf } from './few.ts';
+import { each, excluding, has, including, LateMap, MultiMap, NONE, sizeOf } from './few.ts';
 import { ordinaryPart } from './ordinary.ts';
 import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, carriesOut, labelsIn } from './policy-match.ts';
-import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
+import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
 import { type Policy, Sa } from './tunnel-contents.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): they are assigned by hand, perhaps twice. */
@@ -36,10 +36,33 @@ const PASS: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
 export class SaGroups {
   /** Groups to evaluate. */
   readonly dirty = new Set<SaGroup>();
-  readonly #groups = new Map<string, SaGroup>();
+  /** In the order in which they were found. */
+  readonly groups = new Set<SaGroup>();
+  /** By both endpoints. */
+  readonly #byEnds = new MultiMap<string, SaGroup>();
+  /** Where many have the same endpoints. */
+  readonly #byKey = new LateMap<string, SaGroup>(
+    () => this.groups,
+    ({ ends, reqid }) => [groupKey(ends, reqid)],
+  );
+  /** By each endpoint. */
+  readonly #byAddress = new LateMap<string, SaGroup>(
+    () => this.groups,
+    ({ pair }) => pair,
+  );
+  readonly #byReqid = new LateMap<number, SaGroup>(
+    () => this.groups,
+    ({ reqid }) => [reqid],
+  );
   /** By uid. */
-  readonly sas = new Map<string, Sa>();
-  readonly policies = new Map<string, Policy>();
+  readonly #sas = new LateMap<string, Sa>(
+    () => this.#allSas(),
+    ({ uid }) => [uid],
+  );
+  readonly #policies = new LateMap<string, Policy>(
+    () => this.#allPolicies(),
+    ({ uid }) => [uid],
+  );
   /** Policies that cover more SAs than their own. */
   readonly #covers = new MultiMap<GroupsKey, Policy>();
   /** The inbound ones among them, for any peer. */
@@ -53,11 +76,11 @@ export class SaGroups {
   #defaults: PolicyDefaults = PASS;
   /** Outbound policies whose source the kernel chooses, by the endpoint they send to. */
   readonly #fromAny = new MultiMap<string, Policy>();
-  /**
-   * Outbound policies by the source of their packets, if that is a single address; made when an
-   * address changes for the first time.
-   */
-  #bySource: MultiMap<string, Policy> | undefined;
+  /** Outbound policies by the source of their packets, if that is a single address. */
+  readonly #bySource = new LateMap<string, Policy>(
+    () => this.#allPolicies(),
+    ({ entry }) => sourcesOf(entry.value),
+  );
   /** Policies without templates, by uid. */
   readonly #shunts = new Map<string, Policy>();
   /**
@@ -69,8 +92,6 @@ export class SaGroups {
   readonly #larval = new Set<Sa>();
   /** SAs from any source, by their destination. */
   readonly #shared = new MultiMap<string, Sa>();
-  /** Groups by both endpoints, by each of them, and by reqid. */
-  readonly #groupsBy = new MultiMap<GroupsKey, SaGroup>();
   readonly #bySpi = new MultiMap<number, Sa>();
 
   /** The one that was last asked for. */
@@ -85,16 +106,43 @@ export class SaGroups {
     for (const group of this.groups) this.dirty.add(group);
   }
 
-  get groups(): Iterable<SaGroup> {
-    return this.#groups.values();
-  }
-
   groupsByAddress(address: string): Iterable<SaGroup> {
-    return this.#groupsBy.get(address);
+    return this.#byAddress.get(address);
   }
 
   groupsByReqid(reqid: number): Iterable<SaGroup> {
-    return this.#groupsBy.get(reqid);
+    return this.#byReqid.get(reqid);
+  }
+
+  /** The groups with both endpoints, or with a reqid. */
+  #groupsBy(key: GroupsKey): readonly SaGroup[] | Set<SaGroup> {
+    return typeof key === 'number' ? this.#byReqid.get(key) : this.#byEnds.get(key);
+  }
+
+  #groupOf(ends: string, reqid: number): SaGroup | undefined {
+    const all = this.#byEnds.get(ends);
+    if (all instanceof Set) return this.#byKey.first(groupKey(ends, reqid));
+    return all.find((one) => one.reqid === reqid);
+  }
+
+  sa(uid: string): Sa | undefined {
+    return this.#sas.first(uid);
+  }
+
+  /** A policy with templates. */
+  policy(uid: string): Policy | undefined {
+    return this.#policies.first(uid);
+  }
+
+  *#allSas(): Generator<Sa, undefined> {
+    for (const { sas } of this.groups) yield* each(sas);
+  }
+
+  /** Those with templates, each once. */
+  #allPolicies(): Set<Policy> {
+    const all = new Set<Policy>(this.#covers.values());
+    for (const { policies } of this.groups) for (const one of each(policies)) all.add(one);
+    return all;
   }
 
   /** The SAs with an SPI and protocol. */
@@ -161,21 +209,11 @@ export class SaGroups {
    */
   ordinary(group: SaGroup, has: (address: string) => boolean) {
     const { ends, pair, reqid } = group;
-    const [a, b] = pair;
-    if (group.linked.length > 1 || this.#forAll.size > 0 || sizeOf(this.#groupsBy.get(ends)) > 1)
-      return undefined;
-    const others = [
-      [this.#covers, ends],
-      [this.#covers, reqid],
-      [this.#covers, 0],
-      [this.#shared, a],
-      [this.#shared, b],
-      [this.#fromAny, a],
-      [this.#fromAny, b],
-    ] as const;
-    for (const [all, key] of others) {
-      if (all.size > 0 && sizeOf(all.get(key as never)) > 0) return undefined;
-    }
+    if (group.isLinked || this.#forAll.size > 0 || this.#byEnds.count(ends) > 1) return undefined;
+    const isAmong = (all: MultiMap<GroupsKey, object>, ...keys: readonly GroupsKey[]) =>
+      all.size > 0 && keys.some((key) => all.count(key) > 0);
+    if (isAmong(this.#covers, ends, reqid, 0)) return undefined;
+    if (isAmong(this.#shared, ...pair) || isAmong(this.#fromAny, ...pair)) return undefined;
     const host = { index: this.#index, defaults: this.#defaults, has };
     const found = ordinaryPart(group, host);
     if (found && group.labels.length > 0) this.#label(group, NONE);
@@ -184,7 +222,7 @@ export class SaGroups {
 
   /** Whether no other groups with a key have SAs or policies, but for SAs from any source. */
   #isAlone(key: GroupsKey, groups: readonly SaGroup[]): boolean {
-    const all = this.#groupsBy.get(key);
+    const all = this.#groupsBy(key);
     if (sizeOf(all) > FEW) return false;
     for (const one of all) {
       if (!groups.includes(one) && !isVacant(one) && !isOnlyShared(one.pair)) return false;
@@ -196,7 +234,7 @@ export class SaGroups {
   #joins({ ends, reqid }: SaGroup): void {
     if (this.#isOpening) return;
     for (const key of [ends, reqid]) {
-      const all = this.#groupsBy.get(key);
+      const all = this.#groupsBy(key);
       if (sizeOf(all) > FEW + 1) continue;
       for (const one of all) this.dirty.add(one);
     }
@@ -207,16 +245,7 @@ export class SaGroups {
    * forwarded.
    */
   readdressed(address: string): void {
-    if (this.#bySource === undefined) {
-      this.#bySource = new MultiMap();
-      for (const policy of this.policies.values()) this.#addSource(policy, this.#bySource);
-    }
     for (const policy of this.#bySource.get(address)) this.#markSenders(policy);
-  }
-
-  #addSource(policy: Policy, to: MultiMap<string, Policy>): void {
-    const source = sourceOf(policy.entry.value);
-    if (source !== undefined) to.add(source, policy);
   }
 
   /** Marks for evaluation the groups whose packets, or the answers to them, a policy takes. */
@@ -322,7 +351,7 @@ export class SaGroups {
   #roleOf(address: string): boolean | undefined {
     if (this.#roles === undefined) {
       this.#roles = new Map();
-      for (const { demands } of this.policies.values()) countRoles(demands, 1, this.#roles);
+      for (const { demands } of this.#allPolicies()) countRoles(demands, 1, this.#roles);
     }
     return roleIn(this.#roles, address);
   }
@@ -367,7 +396,7 @@ export class SaGroups {
       for (const demand of demands) {
         if (demand.reqid === group.reqid || (!makesTunnel(demand) && !isFromAny(demand))) continue;
         if (!fits(demand, a, b) && !fits(demand, b, a)) continue;
-        const other = this.#groups.get(groupKey(group.pair, demand.reqid));
+        const other = this.#groupOf(key, demand.reqid);
         if (other) yield other;
       }
     }
@@ -375,16 +404,15 @@ export class SaGroups {
       for (const { demands } of this.#fromAny.get(end)) {
         for (const demand of demands) {
           const { reqid, to } = demand;
-          if (!isFromAny(demand) || to !== end || this.#groups.has(groupKey(group.pair, reqid)))
-            continue;
+          if (!isFromAny(demand) || to !== end || this.#groupOf(key, reqid)) continue;
           // It makes no tunnel, but may send what these SAs bring the answers to.
           if (!this.#accepts(new SaGroup(group.pair, reqid), group)) continue;
-          yield this.group(group.pair, reqid);
+          yield this.group(a, b, reqid);
         }
       }
     }
     const toward = towardOf(group);
-    for (const other of this.#groupsBy.get(key)) {
+    for (const other of this.#groupsBy(key)) {
       if (other === group) continue;
       if (this.#accepts(group, other) || this.#accepts(other, group)) yield other;
       else if (isOtherRole(group, other)) yield other;
@@ -436,16 +464,21 @@ export class SaGroups {
     );
   }
 
-  group(pair: Pair, reqid: number): SaGroup {
+  /** The group between two endpoints, in either order. */
+  group(a: string, b: string, reqid: number): SaGroup {
     // The SAs and policies of a tunnel are listed one after the other.
     const last = this.#last;
-    if (last?.reqid === reqid && last.pair[0] === pair[0] && last.pair[1] === pair[1]) return last;
-    const key = groupKey(pair, reqid);
-    let group = this.#groups.get(key);
+    if (last?.reqid === reqid && isBetween(last.pair, a, b)) return last;
+    const pair = pairOf(a, b);
+    const ends = pairKey(pair);
+    let group = this.#groupOf(ends, reqid);
     if (group === undefined) {
-      group = new SaGroup(pair, reqid);
-      this.#groups.set(key, group);
-      for (const one of keysOf(group)) this.#groupsBy.add(one, group);
+      group = new SaGroup(pair, reqid, ends);
+      this.groups.add(group);
+      this.#byEnds.add(ends, group);
+      this.#byKey.add(group);
+      this.#byAddress.add(group);
+      this.#byReqid.add(group);
     }
     this.#last = group;
     return group;
@@ -453,19 +486,22 @@ export class SaGroups {
 
   drop(group: SaGroup): void {
     if (this.#last === group) this.#last = undefined;
-    this.#groups.delete(groupKey(group.pair, group.reqid));
+    this.groups.delete(group);
     this.#label(group, NONE);
-    for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
+    this.#byEnds.delete(group.ends, group);
+    this.#byKey.delete(group);
+    this.#byAddress.delete(group);
+    this.#byReqid.delete(group);
   }
 
   addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
-    const group = this.group(pairOf(saddr, daddr), reqid);
+    const group = this.group(saddr, daddr, reqid);
     const sa = new Sa(group, entry, came, heard);
     if (isVacant(group)) this.#joins(group);
     group.sas = including(group.sas, sa);
-    this.sas.set(sa.uid, sa);
+    this.#sas.add(sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
     if (sa.isLarval) this.#larval.add(sa);
     if (this.#isOpening) {
@@ -481,7 +517,7 @@ export class SaGroups {
     const { spi, daddr } = sa.entry.value;
     sa.group.sas = excluding(sa.group.sas, sa);
     if (isVacant(sa.group)) this.#joins(sa.group);
-    this.sas.delete(sa.uid);
+    this.#sas.delete(sa);
     this.#share(sa);
     this.#shared.delete(daddr, sa);
     this.#larval.delete(sa);
@@ -512,6 +548,8 @@ export class SaGroups {
   sharing({ entry }: Sa): number {
     const { proto, spi } = entry.value;
     if (proto === 'comp' || spi <= RESERVED_SPIS) return 0;
+    // As of most.
+    if (this.#bySpi.count(spi) < 2) return 1;
     const destinations = new Set<string>();
     for (const { entry: other } of this.bySpi(proto, spi)) {
       destinations.add(other.value.daddr);
@@ -530,12 +568,12 @@ export class SaGroups {
       this.#shunts.set(policy.uid, policy);
       return;
     }
-    this.policies.set(policy.uid, policy);
+    this.#policies.add(policy);
+    this.#bySource.add(policy);
     this.#addRoles(demands, 1);
-    if (this.#bySource) this.#addSource(policy, this.#bySource);
     for (const demand of demands) {
       if (makesTunnel(demand)) {
-        const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
+        const group = this.group(demand.from, demand.to, demand.reqid);
         if (isVacant(group)) this.#joins(group);
         group.policies = including(group.policies, policy);
         if (!this.#isOpening) this.dirty.add(group);
@@ -558,23 +596,22 @@ export class SaGroups {
   }
 
   #groupsOf(demand: TemplateDemand): Iterable<SaGroup> {
-    if (!makesTunnel(demand)) return this.#groupsBy.get(coverKey(demand));
-    const group = this.#groups.get(groupKey(pairOf(demand.from, demand.to), demand.reqid));
+    if (!makesTunnel(demand)) return this.#groupsBy(coverKey(demand));
+    const group = this.#groupOf(pairKey(pairOf(demand.from, demand.to)), demand.reqid);
     return group ? [group] : [];
   }
 
   removePolicy(policy: Policy, gone?: PolicyGone): void {
-    this.policies.delete(policy.uid);
+    this.#policies.delete(policy);
+    this.#bySource.delete(policy);
     this.#addRoles(policy.demands, -1);
     this.#forAll.delete(policy);
     this.#index.delete(policy);
     this.#taken(policy);
     this.#asked(policy.entry.value.dir);
-    const source = sourceOf(policy.entry.value);
-    if (source !== undefined) this.#bySource?.delete(source, policy);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
-      const group = this.#groups.get(groupKey(pairOf(from, to), reqid));
+      const group = this.#groupOf(pairKey(pairOf(from, to)), reqid);
       if (group && has(group.policies, policy)) {
         group.policies = excluding(group.policies, policy);
         if (isVacant(group)) this.#joins(group);
@@ -593,7 +630,7 @@ export class SaGroups {
     for (const demand of demands) {
       if (makesTunnel(demand)) continue;
       const all = isOpen(demand) && (demand.reqid === 0 || isForAll(demand));
-      const groups = all ? this.groups : this.#groupsBy.get(coverKey(demand));
+      const groups = all ? this.groups : this.#groupsBy(coverKey(demand));
       for (const group of groups) this.dirty.add(group);
       if (isFromAny(demand))
         for (const group of this.groupsByAddress(demand.to)) this.dirty.add(group);
@@ -641,7 +678,10 @@ const isVacant = ({ sas, policies }: SaGroup): boolean =>
   sas === undefined && policies === undefined;
 /** A pair, an endpoint, or a reqid. */
 type GroupsKey = string | number;
-const keysOf = ({ ends, pair, reqid }: SaGroup) => [ends, ...pair, reqid];
+const groupKey = (ends: string, reqid: number): string => `${ends} ${reqid}`;
+
+const isBetween = ([one, other]: Pair, a: string, b: string): boolean =>
+  (one === a && other === b) || (one === b && other === a);
 
 /**
  * Whether the kernel chooses the source of packets to an endpoint (xfrm_policy.c,
@@ -656,10 +696,10 @@ const coverKey = (demand: TemplateDemand): GroupsKey =>
 const isForAll = (demand: TemplateDemand): boolean => isOpen(demand) && demand.direction === 'in';
 
 /** The source of an outbound policy's packets, if it is a single address. */
-const sourceOf = ({ dir, selector }: XfrmPolicy): string | undefined =>
+const sourcesOf = ({ dir, selector }: XfrmPolicy): readonly string[] =>
   dir === 'out' && selector.prefixlenS === (selector.family === 'inet6' ? 128 : 32)
-    ? selector.saddr
-    : undefined;
+    ? [selector.saddr]
+    : NONE;
 
 const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
 

@@ -235,7 +235,7 @@ export class Tunnels {
     if (change.object === 'policy') {
       const { id, value, countersReadAt } = change;
       const entry = { id, uid, value, countersReadAt };
-      const known = this.#members.policies.get(uid);
+      const known = this.#members.policy(uid);
       const portId = kind === 'removed' ? change.portId : undefined;
       if (known) this.#members.removePolicy(known, { portId, time });
       else this.#members.removeShunt(uid);
@@ -250,7 +250,7 @@ export class Tunnels {
       this.#members.addSa(entry, time, heard);
       return;
     }
-    const sa = this.#members.sas.get(uid);
+    const sa = this.#members.sa(uid);
     if (sa === undefined) return;
     const { group } = sa;
     if (kind === 'removed') {
@@ -286,7 +286,7 @@ export class Tunnels {
     const { saddr, daddr, proto, templates, mark, ifId, selector } = event.acquire;
     const template = templates?.find((one) => one.proto === proto);
     const pair = pairOf(saddr, daddr);
-    const group = this.#members.group(pair, template?.reqid ?? 0);
+    const group = this.#members.group(saddr, daddr, template?.reqid ?? 0);
     const uid = `acquire ${this.#members.nextOrder}`;
     const at = now.monotonic;
     group.ask({ uid, at, pair, selector, saddr, mark, ifId, record: undefined });
@@ -335,7 +335,7 @@ export class Tunnels {
     this.#isKnown = false;
     for (const entry of states) {
       if (++count % MORE === 0) yield;
-      const sa = this.#members.sas.get(entry.uid);
+      const sa = this.#members.sa(entry.uid);
       // Unchanged values are the same object (lib/monitor/staging-tables.ts).
       if (sa === undefined || sa.entry.value === entry.value) continue;
       sa.read = entry;
