@@ -30,6 +30,12 @@ export function has<Value extends object>(few: Few<Value>, value: Value): boolea
   return few === value || (Array.isArray(few) && few.includes(value));
 }
 
+/** The first that was added. */
+export function firstOf<Value extends object>(few: Few<Value>): Value | undefined {
+  if (few instanceof Set) return few.values().next().value;
+  return Array.isArray(few) ? few[0] : (few as Value | undefined);
+}
+
 export function sizeOf(few: Few<object>): number {
   if (few === undefined) return 0;
   return few instanceof Set ? few.size : Array.isArray(few) ? few.length : 1;
@@ -69,9 +75,13 @@ export class MultiMap<Key, Value extends object> {
     return each(this.#values.get(key));
   }
 
+  first(key: Key): Value | undefined {
+    return firstOf(this.#values.get(key));
+  }
+
   /** How many values a key has. */
   count(key: Key): number {
-    return sizeOf(this.#values.get(key));
+    return this.#values.size === 0 ? 0 : sizeOf(this.#values.get(key));
   }
 
   *values(): Generator<Value, undefined> {
@@ -100,8 +110,8 @@ export class MultiMap<Key, Value extends object> {
 }
 
 /**
- * A MultiMap that is made when someone looks into it for the first time: opening a monitor, in which
- * nobody does, then takes a quarter less time.
+ * A MultiMap that is made when someone looks into it for the first time. Nobody does while a monitor
+ * opens, which takes an eighth less time without the indexes that only changes and look-ups need.
  */
 export class LateMap<Key, Value extends object> {
   #made: MultiMap<Key, Value> | undefined;
@@ -128,8 +138,7 @@ export class LateMap<Key, Value extends object> {
 
   /** The first value of a key. */
   first(key: Key): Value | undefined {
-    const [first] = this.get(key);
-    return first;
+    return this.#map.first(key);
   }
 
   /** A value is there from now on. */

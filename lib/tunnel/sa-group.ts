@@ -212,12 +212,14 @@ export function partsOfGroup(
   const here = (demand: TemplateDemand) =>
     (reqids.has(demand.reqid) || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
   const policies = [...each(group.policies), ...covers];
-  const demands = policies.flatMap((policy) => policy.demands.filter(here));
+  const demandsOf = (isForward: boolean) =>
+    policies.flatMap(({ entry, demands }) =>
+      (entry.value.dir === 'fwd') === isForward ? demands.filter(here) : [],
+    );
   const states = [...each(group.sas)].map(({ entry }) => entry.value);
-  const orientation = orientationOf(pair, states, demands, {
-    isLocal,
-    roleOf: surroundings.roleOf,
-  });
+  const { roleOf } = surroundings;
+  const roles = { isLocal, roleOf };
+  const orientation = orientationOf(pair, states, demandsOf(false), roles, demandsOf(true));
   const { local, remote } = orientation;
   const members: Any[] = [];
   for (const sa of each(group.sas)) {

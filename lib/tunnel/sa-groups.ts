@@ -8,7 +8,7 @@ import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
-  demandsOf,
+  Demands,
   fits,
   isOnlyShared,
   isOpen,
@@ -18,7 +18,17 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { each, excluding, has, including, LateMap, MultiMap, NONE, sizeOf } from './few.ts';
+import {
+  each,
+  excluding,
+  type Few,
+  has,
+  including,
+  LateMap,
+  MultiMap,
+  NONE,
+  sizeOf,
+} from './few.ts';
 import { ordinaryPart } from './ordinary.ts';
 import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, carriesOut, labelsIn } from './policy-match.ts';
@@ -39,7 +49,7 @@ export class SaGroups {
   /** In the order in which they were found. */
   readonly groups = new Set<SaGroup>();
   /** By both endpoints. */
-  readonly #byEnds = new MultiMap<string, SaGroup>();
+  readonly #byEnds = new Map<string, Few<SaGroup>>();
   /** Where many have the same endpoints. */
   readonly #byKey = new LateMap<string, SaGroup>(
     () => this.groups,
@@ -96,14 +106,14 @@ export class SaGroups {
 
   /** The one that was last asked for. */
   #last: SaGroup | undefined;
+  readonly #demands = new Demands();
   #order = 0;
   /** Until then everything is still to be evaluated, and nothing has to be marked for it. */
   #isOpening = true;
 
-  /** Marks all groups for evaluation, and from then on those that a change affects. */
+  /** From then on the groups that a change affects are marked for evaluation. */
   opened(): void {
     this.#isOpening = false;
-    for (const group of this.groups) this.dirty.add(group);
   }
 
   groupsByAddress(address: string): Iterable<SaGroup> {
@@ -116,13 +126,18 @@ export class SaGroups {
 
   /** The groups with both endpoints, or with a reqid. */
   #groupsBy(key: GroupsKey): readonly SaGroup[] | Set<SaGroup> {
-    return typeof key === 'number' ? this.#byReqid.get(key) : this.#byEnds.get(key);
+    return typeof key === 'number' ? this.#byReqid.get(key) : each(this.#byEnds.get(key));
   }
 
   #groupOf(ends: string, reqid: number): SaGroup | undefined {
-    const all = this.#byEnds.get(ends);
+    return this.#groupAmong(this.#byEnds.get(ends), ends, reqid);
+  }
+
+  #groupAmong(all: Few<SaGroup>, ends: string, reqid: number): SaGroup | undefined {
+    if (all instanceof SaGroup) return all.reqid === reqid ? all : undefined;
     if (all instanceof Set) return this.#byKey.first(groupKey(ends, reqid));
-    return all.find((one) => one.reqid === reqid);
+    for (const one of each(all)) if (one.reqid === reqid) return one;
+    return undefined;
   }
 
   sa(uid: string): Sa | undefined {
@@ -209,11 +224,12 @@ export class SaGroups {
    */
   ordinary(group: SaGroup, has: (address: string) => boolean) {
     const { ends, pair, reqid } = group;
-    if (group.isLinked || this.#forAll.size > 0 || this.#byEnds.count(ends) > 1) return undefined;
-    const isAmong = (all: MultiMap<GroupsKey, object>, ...keys: readonly GroupsKey[]) =>
-      all.size > 0 && keys.some((key) => all.count(key) > 0);
-    if (isAmong(this.#covers, ends, reqid, 0)) return undefined;
-    if (isAmong(this.#shared, ...pair) || isAmong(this.#fromAny, ...pair)) return undefined;
+    if (group.isLinked || this.#forAll.size > 0 || sizeOf(this.#byEnds.get(ends)) > 1)
+      return undefined;
+    if (this.#covers.count(ends) + this.#covers.count(reqid) + this.#covers.count(0) > 0)
+      return undefined;
+    for (const end of pair)
+      if (this.#shared.count(end) + this.#fromAny.count(end) > 0) return undefined;
     const host = { index: this.#index, defaults: this.#defaults, has };
     const found = ordinaryPart(group, host);
     if (found && group.labels.length > 0) this.#label(group, NONE);
@@ -471,11 +487,12 @@ export class SaGroups {
     if (last?.reqid === reqid && isBetween(last.pair, a, b)) return last;
     const pair = pairOf(a, b);
     const ends = pairKey(pair);
-    let group = this.#groupOf(ends, reqid);
+    const all = this.#byEnds.get(ends);
+    let group = this.#groupAmong(all, ends, reqid);
     if (group === undefined) {
       group = new SaGroup(pair, reqid, ends);
       this.groups.add(group);
-      this.#byEnds.add(ends, group);
+      this.#byEnds.set(ends, including(all, group));
       this.#byKey.add(group);
       this.#byAddress.add(group);
       this.#byReqid.add(group);
@@ -488,7 +505,9 @@ export class SaGroups {
     if (this.#last === group) this.#last = undefined;
     this.groups.delete(group);
     this.#label(group, NONE);
-    this.#byEnds.delete(group.ends, group);
+    const left = excluding(this.#byEnds.get(group.ends), group);
+    if (left === undefined) this.#byEnds.delete(group.ends);
+    else this.#byEnds.set(group.ends, left);
     this.#byKey.delete(group);
     this.#byAddress.delete(group);
     this.#byReqid.delete(group);
@@ -504,13 +523,15 @@ export class SaGroups {
     this.#sas.add(sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
     if (sa.isLarval) this.#larval.add(sa);
-    if (this.#isOpening) {
-      this.#bySpi.add(spi, sa);
-      return;
-    }
+    if (this.#isOpening) this.#bySpi.add(spi, sa);
+    else this.#came(sa);
+  }
+
+  /** An SA was added since the opening. */
+  #came(sa: Sa): void {
     this.#share(sa);
-    this.#spiChanges(sa, () => this.#bySpi.add(spi, sa));
-    this.dirty.add(group);
+    this.#spiChanges(sa, () => this.#bySpi.add(sa.entry.value.spi, sa));
+    this.dirty.add(sa.group);
   }
 
   removeSa(sa: Sa): void {
@@ -559,7 +580,7 @@ export class SaGroups {
   }
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
-    const demands = demandsOf(entry.value);
+    const demands = this.#demands.of(entry.value);
     const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.#index.add(policy);
     this.#taken(policy);

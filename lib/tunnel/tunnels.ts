@@ -219,8 +219,9 @@ export class Tunnels {
       if (++count % SOME === 0) yield;
     }
     this.#members.opened();
-    for (const group of this.#members.dirty) {
-      this.#evaluateGroup(group, now);
+    for (const group of this.#members.groups) {
+      // Some are evaluated with others.
+      if (!group.looked) this.#evaluateGroup(group, now);
       if (++count % SOME === 0) yield;
     }
     this.flush(now);
@@ -444,8 +445,9 @@ export class Tunnels {
   #evaluateGroup(group: SaGroup, now: EventTime): void {
     const ordinary = this.#members.ordinary(group, this.#host.has);
     if (ordinary) {
-      this.#look(group, [group]);
-      this.#updateAll(group, ordinary, [group], group, now);
+      const alone = group.linked;
+      this.#look(group, alone);
+      this.#updateAll(group, ordinary, alone, group, now);
       return;
     }
     const groups = this.#members.linked(group);
@@ -473,7 +475,8 @@ export class Tunnels {
     group.linked = groups;
     group.looked = true;
     this.#renewAll(group);
-    group.forget(({ at }) => at + this.#limits.acquiring > this.#heardUntil);
+    if (group.acquired.length > 0)
+      group.forget(({ at }) => at + this.#limits.acquiring > this.#heardUntil);
   }
 
   /** @param all the groups, merged; the first of them has the records */
@@ -485,12 +488,13 @@ export class Tunnels {
     now: EventTime,
   ): void {
     const records = matchRecords(parts, first.records);
-    parts.forEach((part, i) => {
+    for (let i = 0; i < parts.length; i++) {
+      const part = parts[i] as GroupPart;
       const record = records[i] ?? this.#occupant(first, orientation, part);
       record.orientation = orientation;
       records[i] = record;
       this.#update(record, all, part, now);
-    });
+    }
     for (const record of each(first.records)) {
       // An expected one may take the place of another.
       if (!records.includes(record) && has(first.records, record))
@@ -506,8 +510,8 @@ export class Tunnels {
   /** The record for a new tunnel: an expected one without contents, or a new one. */
   #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
     const { reqid } = group;
-    const traits = { ...orientation, reqids: group.reqids, ...part.labels };
     for (const record of this.#vacant) {
+      const traits = { ...orientation, reqids: group.reqids, ...part.labels };
       if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
       if (record.group) leave(record, record.group);
       this.#touch(record);
@@ -659,14 +663,9 @@ export class Tunnels {
       this.#deadlines.set(record, deadlineOf(record, limits));
       return;
     }
-    const warnedBefore = record.warningState?.warnings ?? [];
+    const warnedBefore = record.warningState?.warnings ?? NONE;
     const clock = new Clock(now, heard, this.#read.monotonic, offset);
-    record.warningState = evaluateWarnings(
-      record,
-      (sa) => this.#members.sharing(sa),
-      clock,
-      limits,
-    );
+    record.warningState = evaluateWarnings(record, this.#members, clock, limits);
     const forgotten = record.isEmpty && state === 'down' && !record.expected;
     if (forgotten && !isShown) {
       this.#remove(record, now);
@@ -691,7 +690,9 @@ export class Tunnels {
       this.#tellOf(record, (tunnel) => ({ kind: 'rekeyed', tunnel, ...rekey, time: now }));
     }
     if (!isRekeying) this.#tellState(before, evaluation, record, lost, now);
-    for (const change of differences(warnedBefore, record.warningState.warnings)) {
+    const { warnings } = record.warningState;
+    const isSame = warnings.length + warnedBefore.length === 0;
+    for (const change of isSame ? NONE : differences(warnedBefore, warnings)) {
       this.#tellOf(record, (tunnel) => ({ kind: 'warning', ...change, tunnel, time: now }));
     }
     const until = forgotten ? evaluation.since.monotonic + limits.remember : Infinity;
@@ -843,10 +844,18 @@ export class Tunnels {
 /** Entries in the order in which they were added. */
 function inOrder(entries: Iterable<StateEntry>): Iterable<StateEntry> {
   const all = [...entries];
-  const numbers = Float64Array.from(all, ({ uid }) => incarnationOf(uid));
+  const numbers = new Float64Array(all.length);
+  let [rise, fall] = [true, true];
+  for (let i = 0; i < all.length; i++) {
+    numbers[i] = incarnationOf((all[i] as StateEntry).uid);
+    const [before, number] = [numbers[i - 1], numbers[i] as number];
+    if (before === undefined) continue;
+    rise &&= number > before;
+    fall &&= number < before;
+  }
   // As they are in a table, and as a kernel lists them.
-  if (numbers.every((n, i) => i === 0 || n > (numbers[i - 1] as number))) return all;
-  if (numbers.every((n, i) => i === 0 || n < (numbers[i - 1] as number))) return all.reverse();
+  if (rise) return all;
+  if (fall) return all.reverse();
   const places = all.map((_, i) => i);
   places.sort((a, b) => (numbers[a] as number) - (numbers[b] as number));
   return places.map((place) => all[place] as StateEntry);
