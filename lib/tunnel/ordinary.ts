@@ -3,8 +3,9 @@
  * all packets meet, of this group and of no other. For such a group the full look (sa-group.ts,
  * policy-match.ts) finds nothing else, and takes eight times as long. @module
  */
-import { meet, mirrored } from '../xfrm/matching.ts';
+import { isSame, meet, mirrored } from '../xfrm/matching.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
+import type { XfrmSelector } from '../xfrm/types.ts';
 import type { Orientation } from './endpoints.ts';
 import { each, type Few, NONE, sizeOf } from './few.ts';
 import {
@@ -136,15 +137,15 @@ function isClear(its: Policies, { index, defaults, has }: Host): boolean {
   const policy = its.out.entry.value;
   const packets = policy.selector;
   const answers = mirrored(packets);
-  const before = index.first('out', packets, policy);
+  const before = index.isFirst(its.out) ? its.out : index.first('out', packets, policy);
   if (before !== undefined && precedes(before, its.out)) return false;
   if (!meet(its.in.entry.value.selector, answers)) return false;
   const ways = waysOf(policy, its.out.demands, has);
   // What this host forwards may have no policy for the answers.
   if (!ways.some((way) => its[way])) return false;
   for (const way of ways) {
-    const first = index.first(way, answers, NO_LABEL);
-    if (first !== its[way]) return false;
+    if (!isFor(its[way], answers, index) && index.first(way, answers, NO_LABEL) !== its[way])
+      return false;
     // What this host forwards: those packets on their way here, and the answers on theirs.
     if (way === 'in') continue;
     if (defaults.fwd === 'block' || defaults.out === 'block') return false;
@@ -152,5 +153,9 @@ function isClear(its: Policies, { index, defaults, has }: Host): boolean {
   }
   return true;
 }
+
+/** Whether a policy is the first that answers meet, because it has no other packets than those. */
+const isFor = (policy: Policy | undefined, answers: XfrmSelector, index: Host['index']): boolean =>
+  policy !== undefined && isSame(policy.entry.value.selector, answers) && index.isFirst(policy);
 
 const NO_LABEL = {};
