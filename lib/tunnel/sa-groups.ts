@@ -5,10 +5,11 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { contains, isSame, isWild, meet, mirrored, withPortsExchanged } from '../xfrm/matching.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import type { XfrmPolicy } from '../xfrm/objects.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
   Demands,
+  demandsOf,
   fits,
   isOnlyShared,
   isOpen,
@@ -60,10 +61,7 @@ export class SaGroups {
     () => this.groups,
     ({ pair }) => pair,
   );
-  readonly #byReqid = new LateMap<number, SaGroup>(
-    () => this.groups,
-    ({ reqid }) => [reqid],
-  );
+  readonly #byReqid = new MultiMap<number, SaGroup>();
   /** By uid. */
   readonly #sas = new LateMap<string, Sa>(
     () => this.#allSas(),
@@ -140,12 +138,19 @@ export class SaGroups {
     return undefined;
   }
 
-  sa(uid: string): Sa | undefined {
-    return this.#sas.first(uid);
+  /** @param value as far as it is known: found with its group, it needs no index */
+  sa(uid: string, value?: XfrmState): Sa | undefined {
+    const near = value && this.#groupOf(pairKey(pairOf(value.saddr, value.daddr)), value.reqid);
+    return among(near?.sas, uid) ?? this.#sas.first(uid);
   }
 
-  /** A policy with templates. */
-  policy(uid: string): Policy | undefined {
+  /** A policy with templates. @param value as of an SA */
+  policy(uid: string, value: XfrmPolicy): Policy | undefined {
+    for (const { from, to, reqid } of demandsOf(value)) {
+      const near = this.#groupOf(pairKey(pairOf(from, to)), reqid)?.policies;
+      const found = among(near, uid);
+      if (found) return found;
+    }
     return this.#policies.first(uid);
   }
 
@@ -154,10 +159,16 @@ export class SaGroups {
   }
 
   /** Those with templates, each once. */
-  #allPolicies(): Set<Policy> {
-    const all = new Set<Policy>(this.#covers.values());
-    for (const { policies } of this.groups) for (const one of each(policies)) all.add(one);
-    return all;
+  *#allPolicies(): Generator<Policy, undefined> {
+    // Only one with several templates can be in several groups.
+    const others = new Set<Policy>(this.#covers.values());
+    for (const { policies } of this.groups) {
+      for (const one of each(policies)) {
+        if (one.demands.length > 1) others.add(one);
+        else yield one;
+      }
+    }
+    yield* others;
   }
 
   /** The SAs with an SPI and protocol. */
@@ -495,7 +506,7 @@ export class SaGroups {
       this.#byEnds.set(ends, including(all, group));
       this.#byKey.add(group);
       this.#byAddress.add(group);
-      this.#byReqid.add(group);
+      this.#byReqid.add(reqid, group);
     }
     this.#last = group;
     return group;
@@ -510,7 +521,7 @@ export class SaGroups {
     else this.#byEnds.set(group.ends, left);
     this.#byKey.delete(group);
     this.#byAddress.delete(group);
-    this.#byReqid.delete(group);
+    this.#byReqid.delete(group.reqid, group);
   }
 
   addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
@@ -694,6 +705,13 @@ const asLeaving = (policy: Policy, selector: XfrmSelector): Policy => ({
   ...policy,
   entry: { ...policy.entry, value: { ...policy.entry.value, dir: 'out', selector } },
 });
+
+/** One of some, unless there are too many to look through. */
+function among<Member extends Sa | Policy>(some: Few<Member>, uid: string): Member | undefined {
+  if (sizeOf(some) > FEW) return undefined;
+  for (const one of each(some)) if (one.uid === uid) return one;
+  return undefined;
+}
 
 const isVacant = ({ sas, policies }: SaGroup): boolean =>
   sas === undefined && policies === undefined;

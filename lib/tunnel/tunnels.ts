@@ -260,7 +260,8 @@ export class Tunnels {
     if (change.object === 'policy') {
       const { id, value, countersReadAt } = change;
       const entry = { id, uid, value, countersReadAt };
-      const known = this.#members.policy(uid);
+      const before = kind === 'updated' ? change.before : value;
+      const known = kind === 'added' ? undefined : this.#members.policy(uid, before);
       const portId = kind === 'removed' ? change.portId : undefined;
       if (known) this.#members.removePolicy(known, { portId, time });
       else this.#members.removeShunt(uid);
@@ -275,7 +276,7 @@ export class Tunnels {
       this.#members.addSa(entry, time, heard);
       return;
     }
-    const sa = this.#members.sa(uid);
+    const sa = this.#members.sa(uid, kind === 'updated' ? change.before : value);
     if (sa === undefined) return;
     const { group } = sa;
     if (kind === 'removed') {
