@@ -5,6 +5,7 @@ import { isWild, startAlike } from '../xfrm/matching.ts';
 import type { IpsecProto, StateDir, XfrmMode } from '../xfrm/names.ts';
 import type { XfrmPolicy } from '../xfrm/objects.ts';
 import type { PolicyTemplate, XfrmSelector } from '../xfrm/types.ts';
+import { NONE } from './few.ts';
 import type { TrafficDirection } from './tunnel.ts';
 
 /** Two endpoints, in string order. */
@@ -27,8 +28,6 @@ export interface TemplateDemand {
   readonly direction: TrafficDirection | undefined;
   /** The packets that it is for, whose ends are its own where it is open. */
   readonly packets?: XfrmSelector | undefined;
-  /** Forwarded packets have their own policy, whose template repeats that of `in`. */
-  readonly forward: boolean;
 }
 
 /**
@@ -36,25 +35,71 @@ export interface TemplateDemand {
  * transport mode are the packet's, or those of the tunnel made by a preceding template
  * (net/xfrm/xfrm_policy.c, xfrm_tmpl_resolve_one). A blocking policy has none.
  */
-export function demandsOf(policy: XfrmPolicy): TemplateDemand[] {
-  if (policy.action !== 'allow' || policy.templates === undefined) return [];
+export function demandsOf(policy: XfrmPolicy): readonly TemplateDemand[] {
+  if (policy.action !== 'allow' || policy.templates === undefined) return NONE;
   const { selector, dir } = policy;
   const direction = directionOf(dir);
+  // Most have one, with its ends.
+  const [only, another] = policy.templates;
+  if (only && !another && hasEnds(only)) {
+    return [demandOf(only, only.saddr, only.daddr, direction, undefined)];
+  }
   let [from, to] = [hostOf(selector, 'saddr'), hostOf(selector, 'daddr')];
   let packets: XfrmSelector | undefined = selector;
   return policy.templates.map((template) => {
-    const { saddr, daddr, reqid, proto, mode, spi, optional } = template;
+    const { saddr, daddr } = template;
     if (hasEnds(template)) {
-      [from, to] = [saddr, daddr];
+      from = saddr;
+      to = daddr;
       packets = undefined;
     } else {
       // Some programs put the packet's endpoints there, where the selector covers many.
       if (isWild(from) && !isWild(saddr)) from = saddr;
       if (isWild(to) && !isWild(daddr)) to = daddr;
     }
-    const [forward, level] = [dir === 'fwd', Boolean(optional)];
-    return { from, to, reqid, proto, mode, spi, optional: level, direction, packets, forward };
+    return demandOf(template, from, to, direction, packets);
   });
+}
+
+const demandOf = (
+  { reqid, proto, mode, spi, optional }: PolicyTemplate,
+  from: string,
+  to: string,
+  direction: TrafficDirection | undefined,
+  packets: XfrmSelector | undefined,
+): TemplateDemand => ({
+  from,
+  to,
+  reqid,
+  proto,
+  mode,
+  spi,
+  optional: Boolean(optional),
+  direction,
+  packets,
+});
+
+/** The demands of policies, of which those for forwarded packets repeat those of `in`. */
+export class Demands {
+  #templates: XfrmPolicy['templates'];
+  #direction: TrafficDirection | undefined;
+  #last: readonly TemplateDemand[] = NONE;
+
+  /** {@link demandsOf}; the same for a policy as for the one before it, where they are equal. */
+  of(policy: XfrmPolicy): readonly TemplateDemand[] {
+    const { templates, dir, action } = policy;
+    const direction = directionOf(dir);
+    // Equal ones are usually the same object (lib/monitor/xfrm-table.ts).
+    const areSame = templates !== undefined && templates === this.#templates;
+    if (areSame && direction === this.#direction && action === 'allow') return this.#last;
+    const found = demandsOf(policy);
+    // Without ends of their own they depend on the packets.
+    const areWhole = found.length > 0 && found.every(({ packets }) => packets === undefined);
+    this.#templates = areWhole ? templates : undefined;
+    this.#direction = direction;
+    this.#last = found;
+    return found;
+  }
 }
 
 /** 3 and 4 are per-socket policies (linux/xfrm.h, XFRM_POLICY_MAX). */
@@ -133,12 +178,15 @@ export interface AddressRoles {
  * Which endpoint is this host's: by the direction of SAs (Linux 6.10), else by policies, those for
  * forwarded packets last, then by other policies with these addresses, else by this host's
  * addresses. If a source says both or nothing, the next decides. A wildcard endpoint is neither.
+ *
+ * @param forward those of policies for forwarded packets, which the others do not include
  */
 export function orientationOf(
   [a, b]: Pair,
   sas: Iterable<{ readonly saddr: string; readonly daddr: string; readonly dir?: StateDir }>,
   demands: Iterable<TemplateDemand>,
   { isLocal, roleOf }: AddressRoles,
+  forward: Iterable<TemplateDemand> = NONE,
 ): Orientation {
   if (isWild(a) || isWild(b)) {
     return { local: isWild(a) ? a : b, remote: isWild(a) ? b : a, directed: false };
@@ -151,11 +199,13 @@ export function orientationOf(
     if (dir === 'out') bySa.add(saddr === a);
     else if (dir === 'in') bySa.add(daddr === a);
   }
-  for (const demand of demands) {
+  const hear = (demand: TemplateDemand, votes: Vote) => {
     const [along, against] = [fits(demand, a, b), fits(demand, b, a)];
-    if (demand.direction === undefined || along === against) continue;
-    (demand.forward ? byForward : byPolicy).add(along === (demand.direction === 'out'));
-  }
+    if (demand.direction === undefined || along === against) return;
+    votes.add(along === (demand.direction === 'out'));
+  };
+  for (const demand of demands) hear(demand, byPolicy);
+  for (const demand of forward) hear(demand, byForward);
   const [aRole, bRole] = [roleOf(a), roleOf(b)];
   if (aRole !== bRole) byOthers.add(aRole ?? !bRole);
   const [aIsLocal, bIsLocal] = [isLocal(a), isLocal(b)];

@@ -3,9 +3,11 @@
  * all packets meet, of this group and of no other. For such a group the full look (sa-group.ts,
  * policy-match.ts) finds nothing else, and takes eight times as long. @module
  */
-import { meet, mirrored } from '../xfrm/matching.ts';
+import { isSame, meet, mirrored } from '../xfrm/matching.ts';
+import type { XfrmState } from '../xfrm/objects.ts';
+import type { XfrmSelector } from '../xfrm/types.ts';
 import type { Orientation } from './endpoints.ts';
-import { each, NONE } from './few.ts';
+import { each, type Few, NONE, sizeOf } from './few.ts';
 import {
   ALL_CLEAR,
   acceptsIn,
@@ -42,12 +44,10 @@ export function ordinaryPart(
   const its = policiesOf(all, group.reqid);
   if (its === undefined) return undefined;
   const { from: local, to: remote } = its.out.demands[0] as Policy['demands'][0];
-  if (local === remote || !all.every((one) => isBetween(one, local, remote))) return undefined;
+  if (local === remote || !isBetween(its.in, local, remote)) return undefined;
+  if (its.fwd && !isBetween(its.fwd, local, remote)) return undefined;
   const sas = sasOf(group, its, local);
   if (sas === undefined || !isClear(its, host)) return undefined;
-  const members: string[] = [];
-  for (const { uid } of each(group.sas)) members.push(uid);
-  for (const { uid } of all) members.push(uid);
   return {
     orientation: { local, remote, directed: true },
     parts: [
@@ -62,7 +62,7 @@ export function ordinaryPart(
           obstacles: ALL_CLEAR,
           acquiredAt: undefined,
         },
-        members: members.slice(),
+        members: uidsOf(group.sas, all),
         acquired: NONE,
         labels: UNLABELLED,
       },
@@ -72,17 +72,17 @@ export function ordinaryPart(
 
 /** The policies of a group, if there is one for each way, with one template and no label. */
 function policiesOf(all: readonly Policy[], reqid: number): Policies | undefined {
-  const found: { out?: Policy; in?: Policy; fwd?: Policy } = {};
+  let [out, inbound, fwd]: (Policy | undefined)[] = [];
   for (const policy of all) {
     const { dir, mark, ifId } = policy.entry.value;
-    const [demand, another] = policy.demands;
-    if (demand === undefined || another !== undefined || mark || ifId) return undefined;
+    const [demand] = policy.demands;
+    if (demand === undefined || policy.demands.length > 1 || mark || ifId) return undefined;
     if (demand.reqid !== reqid || demand.mode !== 'tunnel' || demand.optional) return undefined;
-    if ((dir !== 'out' && dir !== 'in' && dir !== 'fwd') || found[dir] !== undefined)
-      return undefined;
-    found[dir] = policy;
+    if (dir === 'out' && out === undefined) out = policy;
+    else if (dir === 'in' && inbound === undefined) inbound = policy;
+    else if (dir === 'fwd' && fwd === undefined) fwd = policy;
+    else return undefined;
   }
-  const { out, in: inbound, fwd } = found;
   return out && inbound && { out, in: inbound, fwd };
 }
 
@@ -92,43 +92,60 @@ function isBetween({ demands }: Policy, local: string, remote: string): boolean 
   return direction === 'out' ? from === local && to === remote : from === remote && to === local;
 }
 
+/** Of all members, in an array of just its length. */
+function uidsOf(sas: Few<Sa>, policies: readonly Policy[]): string[] {
+  const uids = new Array<string>(sizeOf(sas) + policies.length);
+  let count = 0;
+  for (const { uid } of each(sas)) uids[count++] = uid;
+  for (const { uid } of policies) uids[count++] = uid;
+  return uids;
+}
+
 /** The SAs by direction, if there are some both ways and each serves the policies of its own. */
 function sasOf(group: SaGroup, its: Policies, local: string) {
   const sas = { out: NONE as readonly Sa[], in: NONE as readonly Sa[] };
+  let first: XfrmState | undefined;
   for (const sa of each(group.sas)) {
     const { value } = sa.entry;
     const { mark, ifId, setMark, setMarkMask, dir } = value;
     if (sa.isLarval || mark || ifId) return undefined;
     if (setMark !== undefined || setMarkMask !== undefined) return undefined;
+    first ??= value;
+    if (value.encap?.type !== first.encap?.type) return undefined;
     const direction = value.saddr === local ? 'out' : 'in';
     if (dir !== undefined && dir !== direction) return undefined;
-    const policies = direction === 'out' ? [its.out] : its.fwd ? [its.in, its.fwd] : [its.in];
-    const serves = direction === 'out' ? carriesOut : acceptsIn;
-    for (const { demands, entry } of policies) {
-      if (!serves(value, demands[0] as Policy['demands'][0], entry.value)) return undefined;
+    if (direction === 'out') {
+      if (!serves(carriesOut, value, its.out)) return undefined;
+    } else {
+      if (!serves(acceptsIn, value, its.in)) return undefined;
+      if (its.fwd && !serves(acceptsIn, value, its.fwd)) return undefined;
     }
     const others = sas[direction];
     sas[direction] = others.length === 0 ? [sa] : others.concat([sa]).sort(byAge);
   }
-  const [first, ...others] = [...sas.out, ...sas.in].map(({ entry }) => entry.value.encap?.type);
-  if (others.some((type) => type !== first)) return undefined;
   return sas.out.length > 0 && sas.in.length > 0 ? sas : undefined;
 }
+
+const serves = (
+  does: typeof carriesOut | typeof acceptsIn,
+  sa: XfrmState,
+  { demands, entry }: Policy,
+): boolean => does(sa, demands[0] as Policy['demands'][0], entry.value);
 
 /** Whether all its packets meet its policies first, or none (obstaclesOf in policy-match.ts). */
 function isClear(its: Policies, { index, defaults, has }: Host): boolean {
   const policy = its.out.entry.value;
   const packets = policy.selector;
   const answers = mirrored(packets);
-  const before = index.first('out', packets, policy);
+  const before = index.isFirst(its.out) ? its.out : index.first('out', packets, policy);
   if (before !== undefined && precedes(before, its.out)) return false;
   if (!meet(its.in.entry.value.selector, answers)) return false;
   const ways = waysOf(policy, its.out.demands, has);
   // What this host forwards may have no policy for the answers.
   if (!ways.some((way) => its[way])) return false;
   for (const way of ways) {
-    const first = index.first(way, answers, NO_LABEL);
-    if (first !== its[way]) return false;
+    if (!isFor(its[way], answers, index) && index.first(way, answers, NO_LABEL) !== its[way])
+      return false;
     // What this host forwards: those packets on their way here, and the answers on theirs.
     if (way === 'in') continue;
     if (defaults.fwd === 'block' || defaults.out === 'block') return false;
@@ -136,5 +153,9 @@ function isClear(its: Policies, { index, defaults, has }: Host): boolean {
   }
   return true;
 }
+
+/** Whether a policy is the first that answers meet, because it has no other packets than those. */
+const isFor = (policy: Policy | undefined, answers: XfrmSelector, index: Host['index']): boolean =>
+  policy !== undefined && isSame(policy.entry.value.selector, answers) && index.isFirst(policy);
 
 const NO_LABEL = {};

@@ -37,7 +37,6 @@ export const labelKey = ({ mark, ifId }: Label): string =>
 
 /** The lengths of a policy's prefixes, and the mask of its mark. */
 interface Shape {
-  readonly text: string;
   readonly from: number;
   readonly to: number;
   readonly mask: number;
@@ -53,57 +52,60 @@ const isDir = (dir: XfrmPolicy['dir']): dir is Dir =>
   dir === 'in' || dir === 'out' || dir === 'fwd';
 
 export class PolicyIndex {
-  readonly #shapes = {
-    in: new Map<string, Shape>(),
-    out: new Map<string, Shape>(),
-    fwd: new Map<string, Shape>(),
-  };
+  readonly #shapes: Record<Dir, Shape[]> = { in: [], out: [], fwd: [] };
+  /** The policy that was last added, and its key. */
+  #last: { readonly value: XfrmPolicy; readonly shape: Shape; readonly key: string } | undefined;
 
   get isEmpty(): boolean {
     const { in: inbound, out, fwd } = this.#shapes;
-    return inbound.size + out.size + fwd.size === 0;
+    return inbound.length + out.length + fwd.length === 0;
   }
 
   add(policy: Policy): void {
     const { value } = policy.entry;
     if (!isDir(value.dir) || isPassing(value)) return;
-    const shape = this.#shapeFor(value, this.#shapes[value.dir]);
+    let shape = this.#shapeFor(value.dir, value);
+    if (shape === undefined) {
+      shape = shapeOf(value);
+      this.#shapes[value.dir].push(shape);
+    }
     shape.count++;
     if (value.ifId) shape.ids++;
-    shape.policies.add(flat(keyOf(value.selector, value, shape)), policy);
+    shape.policies.add(this.#keyFor(value, shape), policy);
   }
 
-  #shapeFor(value: Shaped, shapes: Map<string, Shape>): Shape {
-    const { prefixlenS, prefixlenD } = value.selector;
-    const mask = value.mark?.mask ?? 0;
-    // Without its text, if there is only one.
-    if (shapes.size === 1) {
-      for (const one of shapes.values()) {
-        if (one.from === prefixlenS && one.to === prefixlenD && one.mask === mask) return one;
-      }
-    }
-    const text = shapeText(value);
-    let shape = shapes.get(text);
-    if (shape === undefined) {
-      shape = shapeOf(value, text);
-      shapes.set(text, shape);
-    }
-    return shape;
+  #shapeFor(dir: Dir, { selector, mark }: Shaped): Shape | undefined {
+    for (const shape of this.#shapes[dir]) if (isOf(shape, selector, mark)) return shape;
+    return undefined;
+  }
+
+  /** The key of a policy; one text for that and the one before it, as of `in` and `fwd`. */
+  #keyFor(value: XfrmPolicy, shape: Shape): string {
+    const { selector, mark, ifId } = value;
+    const last = this.#last;
+    const isSame =
+      last?.value.selector.saddr === selector.saddr &&
+      last.value.selector.daddr === selector.daddr &&
+      isOf(last.shape, selector, mark) &&
+      !(mark || ifId || last.value.mark || last.value.ifId);
+    const key = isSame ? last.key : flat(keyOf(selector, value, shape));
+    this.#last = { value, shape, key };
+    return key;
   }
 
   delete(policy: Policy): void {
     const { value } = policy.entry;
     if (!isDir(value.dir) || isPassing(value)) return;
-    const shapes = this.#shapes[value.dir];
-    const shape = shapes.get(shapeText(value));
+    const shape = this.#shapeFor(value.dir, value);
     if (shape === undefined) return;
     if (!shape.policies.delete(keyOf(value.selector, value, shape), policy)) return;
     if (value.ifId) shape.ids--;
-    if (--shape.count === 0) shapes.delete(shape.text);
+    const shapes = this.#shapes[value.dir];
+    if (--shape.count === 0) shapes.splice(shapes.indexOf(shape), 1);
   }
 
   clear(): void {
-    for (const shapes of Object.values(this.#shapes)) shapes.clear();
+    for (const shapes of Object.values(this.#shapes)) shapes.length = 0;
   }
 
   /**
@@ -121,7 +123,7 @@ export class PolicyIndex {
   first(dir: Dir, packets: XfrmSelector, label: Label): Policy | undefined {
     const mask = label.mark?.mask ?? 0;
     let best: Policy | undefined;
-    for (const shape of this.#shapes[dir].values()) {
+    for (const shape of this.#shapes[dir]) {
       if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
       if ((shape.mask & ~mask) !== 0) continue;
       for (const policy of shape.policies.get(keyOf(packets, label, shape))) {
@@ -134,12 +136,29 @@ export class PolicyIndex {
   }
 
   /**
+   * Whether no other policy matches all packets of one of these, found without a look-up; false also
+   * if that is not certain.
+   */
+  isFirst({ entry: { value } }: Policy): boolean {
+    if (!isDir(value.dir) || isPassing(value)) return false;
+    const { selector, mark } = value;
+    const mask = mark?.mask ?? 0;
+    for (const shape of this.#shapes[value.dir]) {
+      const { from, to, mask: its, policies, count } = shape;
+      if (from > selector.prefixlenS || to > selector.prefixlenD || (its & ~mask) !== 0) continue;
+      // All of its own shape have different packets.
+      if (!isOf(shape, selector, mark) || policies.size !== count) return false;
+    }
+    return true;
+  }
+
+  /**
    * Whether a direction has policies for some of these packets only: with longer prefixes, more
    * bits of a mark, or an interface ID if these have none.
    */
   hasFiner(dir: Dir, { prefixlenS, prefixlenD }: XfrmSelector, { mark, ifId }: Label): boolean {
     const mask = mark?.mask ?? 0;
-    for (const { from, to, mask: its, ids } of this.#shapes[dir].values()) {
+    for (const { from, to, mask: its, ids } of this.#shapes[dir]) {
       if (from < prefixlenS || to < prefixlenD || (mask & ~its) !== 0) continue;
       if (from > prefixlenS || to > prefixlenD || mask !== its || (!ifId && ids > 0)) return true;
     }
@@ -153,7 +172,7 @@ export class PolicyIndex {
 
   *#matching(dir: Dir, packets: XfrmSelector, label: Label): Generator<Policy, undefined> {
     const mask = label.mark?.mask ?? 0;
-    for (const shape of this.#shapes[dir].values()) {
+    for (const shape of this.#shapes[dir]) {
       if (shape.from > packets.prefixlenS || shape.to > packets.prefixlenD) continue;
       if ((shape.mask & ~mask) !== 0) continue;
       for (const policy of shape.policies.get(keyOf(packets, label, shape))) {
@@ -164,7 +183,7 @@ export class PolicyIndex {
 
   /** The policies of a direction with the same prefixes, mark and interface ID. */
   alike(dir: Dir, selector: XfrmSelector, label: Label): Iterable<Policy> {
-    const shape = this.#shapes[dir].get(shapeText({ selector, ...label }));
+    const shape = this.#shapeFor(dir, { selector, ...label });
     return shape?.policies.get(keyOf(selector, label, shape)) ?? NONE;
   }
 }
@@ -179,14 +198,13 @@ export function leaving({ dir, selector }: XfrmPolicy): XfrmSelector[] {
 
 type Shaped = Label & Pick<XfrmPolicy, 'selector'>;
 
-function shapeText({ selector: { prefixlenS: from, prefixlenD: to }, mark }: Shaped): string {
-  return mark?.mask ? `${from} ${to} ${mark.mask}` : `${from} ${to}`;
-}
+const isOf = ({ from, to, mask }: Shape, selector: XfrmSelector, mark?: XfrmMark): boolean =>
+  from === selector.prefixlenS && to === selector.prefixlenD && mask === (mark?.mask ?? 0);
 
-function shapeOf({ selector, mark }: Shaped, text: string): Shape {
+function shapeOf({ selector, mark }: Shaped): Shape {
   const { prefixlenS: from, prefixlenD: to } = selector;
   const policies = new MultiMap<string, Policy>();
-  return { text, from, to, mask: mark?.mask ?? 0, policies, count: 0, ids: 0 };
+  return { from, to, mask: mark?.mask ?? 0, policies, count: 0, ids: 0 };
 }
 
 /** The key under which a policy of some shape is that matches these packets. */

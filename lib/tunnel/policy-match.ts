@@ -124,7 +124,7 @@ export const ALL_CLEAR: PerDirection<Obstacle> = { out: CLEAR, in: CLEAR };
 
 /** A host's policies, as a packet meets them. */
 export interface HostPolicies {
-  readonly index: Pick<PolicyIndex, 'enclosing' | 'first'>;
+  readonly index: PolicyIndex;
   /** What becomes of packets that match no policy. */
   readonly defaults: PolicyDefaults;
   /** Whether an address is this host's. */

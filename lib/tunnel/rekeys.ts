@@ -159,8 +159,12 @@ export function rekeyed(
   record: TunnelRecord,
   isOver: boolean,
 ): PerDirection<readonly SaSuccession[]> | undefined {
+  return record.rekeying.length === 0 ? undefined : completed(record, isOver);
+}
+
+/** Apart from the above, which most tunnels do not get past: it takes no closures. */
+function completed(record: TunnelRecord, isOver: boolean) {
   const { rekeying, servesBoth } = record;
-  if (rekeying.length === 0) return undefined;
   const told = both((one) =>
     rekeying.filter(({ direction }) => direction === one).map(successionOf),
   );

@@ -4,7 +4,6 @@
  * affects only a group and those. @module
  */
 
-import { flat } from '../base/flat.ts';
 import { mirrored } from '../xfrm/matching.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { XfrmMark, XfrmSelector } from '../xfrm/types.ts';
@@ -62,9 +61,6 @@ export interface PendingAcquire extends SaNeed {
 /** The removal of a policy, and who claims to have requested it, if that was reported. */
 export type PolicyGone = Pick<RemovedSa, 'portId' | 'time'>;
 
-export const groupKey = (pair: Pair, reqid: number): string =>
-  flat(`${pair[0]} ${pair[1]} ${reqid}`);
-
 export class SaGroup {
   readonly pair: Pair;
   /** The text of its pair. */
@@ -86,10 +82,15 @@ export class SaGroup {
   /** The groups it was last evaluated with; undefined: only itself. */
   #linked: readonly SaGroup[] | undefined;
 
-  constructor(pair: Pair, reqid: number) {
+  constructor(pair: Pair, reqid: number, ends = pairKey(pair)) {
     this.pair = pair;
-    this.ends = pairKey(pair);
+    this.ends = ends;
     this.reqid = reqid;
+  }
+
+  /** Whether it was last evaluated with others. */
+  get isLinked(): boolean {
+    return this.#linked !== undefined;
   }
 
   /** The groups it was last evaluated with, including itself; the first has the records of all. */
@@ -211,12 +212,14 @@ export function partsOfGroup(
   const here = (demand: TemplateDemand) =>
     (reqids.has(demand.reqid) || demand.reqid === 0) && (fits(demand, a, b) || fits(demand, b, a));
   const policies = [...each(group.policies), ...covers];
-  const demands = policies.flatMap((policy) => policy.demands.filter(here));
+  const demandsOf = (isForward: boolean) =>
+    policies.flatMap(({ entry, demands }) =>
+      (entry.value.dir === 'fwd') === isForward ? demands.filter(here) : [],
+    );
   const states = [...each(group.sas)].map(({ entry }) => entry.value);
-  const orientation = orientationOf(pair, states, demands, {
-    isLocal,
-    roleOf: surroundings.roleOf,
-  });
+  const { roleOf } = surroundings;
+  const roles = { isLocal, roleOf };
+  const orientation = orientationOf(pair, states, demandsOf(false), roles, demandsOf(true));
   const { local, remote } = orientation;
   const members: Any[] = [];
   for (const sa of each(group.sas)) {

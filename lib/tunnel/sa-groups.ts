@@ -5,9 +5,10 @@ import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { contains, isSame, isWild, meet, mirrored, withPortsExchanged } from '../xfrm/matching.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import type { XfrmPolicy } from '../xfrm/objects.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults, XfrmSelector } from '../xfrm/types.ts';
 import {
+  Demands,
   demandsOf,
   fits,
   isOnlyShared,
@@ -18,11 +19,21 @@ import {
   pairOf,
   type TemplateDemand,
 } from './endpoints.ts';
-import { each, excluding, has, including, MultiMap, NONE, sizeOf } from './few.ts';
+import {
+  each,
+  excluding,
+  type Few,
+  has,
+  including,
+  LateMap,
+  MultiMap,
+  NONE,
+  sizeOf,
+} from './few.ts';
 import { ordinaryPart } from './ordinary.ts';
 import { type Label, labelKey, leaving, PolicyIndex } from './policy-index.ts';
 import { acceptsIn, carriesOut, labelsIn } from './policy-match.ts';
-import { groupKey, type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
+import { type PolicyGone, SaGroup, type SaNeed, type Surroundings } from './sa-group.ts';
 import { type Policy, Sa } from './tunnel-contents.ts';
 
 /** SPIs up to here are reserved (RFC 4303, 2.1): they are assigned by hand, perhaps twice. */
@@ -36,10 +47,30 @@ const PASS: PolicyDefaults = { in: 'accept', fwd: 'accept', out: 'accept' };
 export class SaGroups {
   /** Groups to evaluate. */
   readonly dirty = new Set<SaGroup>();
-  readonly #groups = new Map<string, SaGroup>();
+  /** In the order in which they were found. */
+  readonly groups = new Set<SaGroup>();
+  /** By both endpoints. */
+  readonly #byEnds = new Map<string, Few<SaGroup>>();
+  /** Where many have the same endpoints. */
+  readonly #byKey = new LateMap<string, SaGroup>(
+    () => this.groups,
+    ({ ends, reqid }) => [groupKey(ends, reqid)],
+  );
+  /** By each endpoint. */
+  readonly #byAddress = new LateMap<string, SaGroup>(
+    () => this.groups,
+    ({ pair }) => pair,
+  );
+  readonly #byReqid = new MultiMap<number, SaGroup>();
   /** By uid. */
-  readonly sas = new Map<string, Sa>();
-  readonly policies = new Map<string, Policy>();
+  readonly #sas = new LateMap<string, Sa>(
+    () => this.#allSas(),
+    ({ uid }) => [uid],
+  );
+  readonly #policies = new LateMap<string, Policy>(
+    () => this.#allPolicies(),
+    ({ uid }) => [uid],
+  );
   /** Policies that cover more SAs than their own. */
   readonly #covers = new MultiMap<GroupsKey, Policy>();
   /** The inbound ones among them, for any peer. */
@@ -53,11 +84,11 @@ export class SaGroups {
   #defaults: PolicyDefaults = PASS;
   /** Outbound policies whose source the kernel chooses, by the endpoint they send to. */
   readonly #fromAny = new MultiMap<string, Policy>();
-  /**
-   * Outbound policies by the source of their packets, if that is a single address; made when an
-   * address changes for the first time.
-   */
-  #bySource: MultiMap<string, Policy> | undefined;
+  /** Outbound policies by the source of their packets, if that is a single address. */
+  readonly #bySource = new LateMap<string, Policy>(
+    () => this.#allPolicies(),
+    ({ entry }) => sourcesOf(entry.value),
+  );
   /** Policies without templates, by uid. */
   readonly #shunts = new Map<string, Policy>();
   /**
@@ -69,32 +100,75 @@ export class SaGroups {
   readonly #larval = new Set<Sa>();
   /** SAs from any source, by their destination. */
   readonly #shared = new MultiMap<string, Sa>();
-  /** Groups by both endpoints, by each of them, and by reqid. */
-  readonly #groupsBy = new MultiMap<GroupsKey, SaGroup>();
   readonly #bySpi = new MultiMap<number, Sa>();
 
   /** The one that was last asked for. */
   #last: SaGroup | undefined;
+  readonly #demands = new Demands();
   #order = 0;
   /** Until then everything is still to be evaluated, and nothing has to be marked for it. */
   #isOpening = true;
 
-  /** Marks all groups for evaluation, and from then on those that a change affects. */
+  /** From then on the groups that a change affects are marked for evaluation. */
   opened(): void {
     this.#isOpening = false;
-    for (const group of this.groups) this.dirty.add(group);
-  }
-
-  get groups(): Iterable<SaGroup> {
-    return this.#groups.values();
   }
 
   groupsByAddress(address: string): Iterable<SaGroup> {
-    return this.#groupsBy.get(address);
+    return this.#byAddress.get(address);
   }
 
   groupsByReqid(reqid: number): Iterable<SaGroup> {
-    return this.#groupsBy.get(reqid);
+    return this.#byReqid.get(reqid);
+  }
+
+  /** The groups with both endpoints, or with a reqid. */
+  #groupsBy(key: GroupsKey): readonly SaGroup[] | Set<SaGroup> {
+    return typeof key === 'number' ? this.#byReqid.get(key) : each(this.#byEnds.get(key));
+  }
+
+  #groupOf(ends: string, reqid: number): SaGroup | undefined {
+    return this.#groupAmong(this.#byEnds.get(ends), ends, reqid);
+  }
+
+  #groupAmong(all: Few<SaGroup>, ends: string, reqid: number): SaGroup | undefined {
+    if (all instanceof SaGroup) return all.reqid === reqid ? all : undefined;
+    if (all instanceof Set) return this.#byKey.first(groupKey(ends, reqid));
+    for (const one of each(all)) if (one.reqid === reqid) return one;
+    return undefined;
+  }
+
+  /** @param value as far as it is known: found with its group, it needs no index */
+  sa(uid: string, value?: XfrmState): Sa | undefined {
+    const near = value && this.#groupOf(pairKey(pairOf(value.saddr, value.daddr)), value.reqid);
+    return among(near?.sas, uid) ?? this.#sas.first(uid);
+  }
+
+  /** A policy with templates. @param value as of an SA */
+  policy(uid: string, value: XfrmPolicy): Policy | undefined {
+    for (const { from, to, reqid } of demandsOf(value)) {
+      const near = this.#groupOf(pairKey(pairOf(from, to)), reqid)?.policies;
+      const found = among(near, uid);
+      if (found) return found;
+    }
+    return this.#policies.first(uid);
+  }
+
+  *#allSas(): Generator<Sa, undefined> {
+    for (const { sas } of this.groups) yield* each(sas);
+  }
+
+  /** Those with templates, each once. */
+  *#allPolicies(): Generator<Policy, undefined> {
+    // Only one with several templates can be in several groups.
+    const others = new Set<Policy>(this.#covers.values());
+    for (const { policies } of this.groups) {
+      for (const one of each(policies)) {
+        if (one.demands.length > 1) others.add(one);
+        else yield one;
+      }
+    }
+    yield* others;
   }
 
   /** The SAs with an SPI and protocol. */
@@ -161,21 +235,12 @@ export class SaGroups {
    */
   ordinary(group: SaGroup, has: (address: string) => boolean) {
     const { ends, pair, reqid } = group;
-    const [a, b] = pair;
-    if (group.linked.length > 1 || this.#forAll.size > 0 || sizeOf(this.#groupsBy.get(ends)) > 1)
+    if (group.isLinked || this.#forAll.size > 0 || sizeOf(this.#byEnds.get(ends)) > 1)
       return undefined;
-    const others = [
-      [this.#covers, ends],
-      [this.#covers, reqid],
-      [this.#covers, 0],
-      [this.#shared, a],
-      [this.#shared, b],
-      [this.#fromAny, a],
-      [this.#fromAny, b],
-    ] as const;
-    for (const [all, key] of others) {
-      if (all.size > 0 && sizeOf(all.get(key as never)) > 0) return undefined;
-    }
+    if (this.#covers.count(ends) + this.#covers.count(reqid) + this.#covers.count(0) > 0)
+      return undefined;
+    for (const end of pair)
+      if (this.#shared.count(end) + this.#fromAny.count(end) > 0) return undefined;
     const host = { index: this.#index, defaults: this.#defaults, has };
     const found = ordinaryPart(group, host);
     if (found && group.labels.length > 0) this.#label(group, NONE);
@@ -184,7 +249,7 @@ export class SaGroups {
 
   /** Whether no other groups with a key have SAs or policies, but for SAs from any source. */
   #isAlone(key: GroupsKey, groups: readonly SaGroup[]): boolean {
-    const all = this.#groupsBy.get(key);
+    const all = this.#groupsBy(key);
     if (sizeOf(all) > FEW) return false;
     for (const one of all) {
       if (!groups.includes(one) && !isVacant(one) && !isOnlyShared(one.pair)) return false;
@@ -196,7 +261,7 @@ export class SaGroups {
   #joins({ ends, reqid }: SaGroup): void {
     if (this.#isOpening) return;
     for (const key of [ends, reqid]) {
-      const all = this.#groupsBy.get(key);
+      const all = this.#groupsBy(key);
       if (sizeOf(all) > FEW + 1) continue;
       for (const one of all) this.dirty.add(one);
     }
@@ -207,16 +272,7 @@ export class SaGroups {
    * forwarded.
    */
   readdressed(address: string): void {
-    if (this.#bySource === undefined) {
-      this.#bySource = new MultiMap();
-      for (const policy of this.policies.values()) this.#addSource(policy, this.#bySource);
-    }
     for (const policy of this.#bySource.get(address)) this.#markSenders(policy);
-  }
-
-  #addSource(policy: Policy, to: MultiMap<string, Policy>): void {
-    const source = sourceOf(policy.entry.value);
-    if (source !== undefined) to.add(source, policy);
   }
 
   /** Marks for evaluation the groups whose packets, or the answers to them, a policy takes. */
@@ -322,7 +378,7 @@ export class SaGroups {
   #roleOf(address: string): boolean | undefined {
     if (this.#roles === undefined) {
       this.#roles = new Map();
-      for (const { demands } of this.policies.values()) countRoles(demands, 1, this.#roles);
+      for (const { demands } of this.#allPolicies()) countRoles(demands, 1, this.#roles);
     }
     return roleIn(this.#roles, address);
   }
@@ -367,7 +423,7 @@ export class SaGroups {
       for (const demand of demands) {
         if (demand.reqid === group.reqid || (!makesTunnel(demand) && !isFromAny(demand))) continue;
         if (!fits(demand, a, b) && !fits(demand, b, a)) continue;
-        const other = this.#groups.get(groupKey(group.pair, demand.reqid));
+        const other = this.#groupOf(key, demand.reqid);
         if (other) yield other;
       }
     }
@@ -375,16 +431,15 @@ export class SaGroups {
       for (const { demands } of this.#fromAny.get(end)) {
         for (const demand of demands) {
           const { reqid, to } = demand;
-          if (!isFromAny(demand) || to !== end || this.#groups.has(groupKey(group.pair, reqid)))
-            continue;
+          if (!isFromAny(demand) || to !== end || this.#groupOf(key, reqid)) continue;
           // It makes no tunnel, but may send what these SAs bring the answers to.
           if (!this.#accepts(new SaGroup(group.pair, reqid), group)) continue;
-          yield this.group(group.pair, reqid);
+          yield this.group(a, b, reqid);
         }
       }
     }
     const toward = towardOf(group);
-    for (const other of this.#groupsBy.get(key)) {
+    for (const other of this.#groupsBy(key)) {
       if (other === group) continue;
       if (this.#accepts(group, other) || this.#accepts(other, group)) yield other;
       else if (isOtherRole(group, other)) yield other;
@@ -436,16 +491,22 @@ export class SaGroups {
     );
   }
 
-  group(pair: Pair, reqid: number): SaGroup {
+  /** The group between two endpoints, in either order. */
+  group(a: string, b: string, reqid: number): SaGroup {
     // The SAs and policies of a tunnel are listed one after the other.
     const last = this.#last;
-    if (last?.reqid === reqid && last.pair[0] === pair[0] && last.pair[1] === pair[1]) return last;
-    const key = groupKey(pair, reqid);
-    let group = this.#groups.get(key);
+    if (last?.reqid === reqid && isBetween(last.pair, a, b)) return last;
+    const pair = pairOf(a, b);
+    const ends = pairKey(pair);
+    const all = this.#byEnds.get(ends);
+    let group = this.#groupAmong(all, ends, reqid);
     if (group === undefined) {
-      group = new SaGroup(pair, reqid);
-      this.#groups.set(key, group);
-      for (const one of keysOf(group)) this.#groupsBy.add(one, group);
+      group = new SaGroup(pair, reqid, ends);
+      this.groups.add(group);
+      this.#byEnds.set(ends, including(all, group));
+      this.#byKey.add(group);
+      this.#byAddress.add(group);
+      this.#byReqid.add(reqid, group);
     }
     this.#last = group;
     return group;
@@ -453,35 +514,42 @@ export class SaGroups {
 
   drop(group: SaGroup): void {
     if (this.#last === group) this.#last = undefined;
-    this.#groups.delete(groupKey(group.pair, group.reqid));
+    this.groups.delete(group);
     this.#label(group, NONE);
-    for (const one of keysOf(group)) this.#groupsBy.delete(one, group);
+    const left = excluding(this.#byEnds.get(group.ends), group);
+    if (left === undefined) this.#byEnds.delete(group.ends);
+    else this.#byEnds.set(group.ends, left);
+    this.#byKey.delete(group);
+    this.#byAddress.delete(group);
+    this.#byReqid.delete(group.reqid, group);
   }
 
   addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
-    const group = this.group(pairOf(saddr, daddr), reqid);
+    const group = this.group(saddr, daddr, reqid);
     const sa = new Sa(group, entry, came, heard);
     if (isVacant(group)) this.#joins(group);
     group.sas = including(group.sas, sa);
-    this.sas.set(sa.uid, sa);
+    this.#sas.add(sa);
     if (isWild(saddr)) this.#shared.add(daddr, sa);
     if (sa.isLarval) this.#larval.add(sa);
-    if (this.#isOpening) {
-      this.#bySpi.add(spi, sa);
-      return;
-    }
+    if (this.#isOpening) this.#bySpi.add(spi, sa);
+    else this.#came(sa);
+  }
+
+  /** An SA was added since the opening. */
+  #came(sa: Sa): void {
     this.#share(sa);
-    this.#spiChanges(sa, () => this.#bySpi.add(spi, sa));
-    this.dirty.add(group);
+    this.#spiChanges(sa, () => this.#bySpi.add(sa.entry.value.spi, sa));
+    this.dirty.add(sa.group);
   }
 
   removeSa(sa: Sa): void {
     const { spi, daddr } = sa.entry.value;
     sa.group.sas = excluding(sa.group.sas, sa);
     if (isVacant(sa.group)) this.#joins(sa.group);
-    this.sas.delete(sa.uid);
+    this.#sas.delete(sa);
     this.#share(sa);
     this.#shared.delete(daddr, sa);
     this.#larval.delete(sa);
@@ -512,6 +580,8 @@ export class SaGroups {
   sharing({ entry }: Sa): number {
     const { proto, spi } = entry.value;
     if (proto === 'comp' || spi <= RESERVED_SPIS) return 0;
+    // As of most.
+    if (this.#bySpi.count(spi) < 2) return 1;
     const destinations = new Set<string>();
     for (const { entry: other } of this.bySpi(proto, spi)) {
       destinations.add(other.value.daddr);
@@ -521,7 +591,7 @@ export class SaGroups {
   }
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
-    const demands = demandsOf(entry.value);
+    const demands = this.#demands.of(entry.value);
     const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
     this.#index.add(policy);
     this.#taken(policy);
@@ -530,12 +600,12 @@ export class SaGroups {
       this.#shunts.set(policy.uid, policy);
       return;
     }
-    this.policies.set(policy.uid, policy);
+    this.#policies.add(policy);
+    this.#bySource.add(policy);
     this.#addRoles(demands, 1);
-    if (this.#bySource) this.#addSource(policy, this.#bySource);
     for (const demand of demands) {
       if (makesTunnel(demand)) {
-        const group = this.group(pairOf(demand.from, demand.to), demand.reqid);
+        const group = this.group(demand.from, demand.to, demand.reqid);
         if (isVacant(group)) this.#joins(group);
         group.policies = including(group.policies, policy);
         if (!this.#isOpening) this.dirty.add(group);
@@ -558,23 +628,22 @@ export class SaGroups {
   }
 
   #groupsOf(demand: TemplateDemand): Iterable<SaGroup> {
-    if (!makesTunnel(demand)) return this.#groupsBy.get(coverKey(demand));
-    const group = this.#groups.get(groupKey(pairOf(demand.from, demand.to), demand.reqid));
+    if (!makesTunnel(demand)) return this.#groupsBy(coverKey(demand));
+    const group = this.#groupOf(pairKey(pairOf(demand.from, demand.to)), demand.reqid);
     return group ? [group] : [];
   }
 
   removePolicy(policy: Policy, gone?: PolicyGone): void {
-    this.policies.delete(policy.uid);
+    this.#policies.delete(policy);
+    this.#bySource.delete(policy);
     this.#addRoles(policy.demands, -1);
     this.#forAll.delete(policy);
     this.#index.delete(policy);
     this.#taken(policy);
     this.#asked(policy.entry.value.dir);
-    const source = sourceOf(policy.entry.value);
-    if (source !== undefined) this.#bySource?.delete(source, policy);
     for (const demand of policy.demands) {
       const { from, to, reqid } = demand;
-      const group = this.#groups.get(groupKey(pairOf(from, to), reqid));
+      const group = this.#groupOf(pairKey(pairOf(from, to)), reqid);
       if (group && has(group.policies, policy)) {
         group.policies = excluding(group.policies, policy);
         if (isVacant(group)) this.#joins(group);
@@ -593,7 +662,7 @@ export class SaGroups {
     for (const demand of demands) {
       if (makesTunnel(demand)) continue;
       const all = isOpen(demand) && (demand.reqid === 0 || isForAll(demand));
-      const groups = all ? this.groups : this.#groupsBy.get(coverKey(demand));
+      const groups = all ? this.groups : this.#groupsBy(coverKey(demand));
       for (const group of groups) this.dirty.add(group);
       if (isFromAny(demand))
         for (const group of this.groupsByAddress(demand.to)) this.dirty.add(group);
@@ -637,11 +706,21 @@ const asLeaving = (policy: Policy, selector: XfrmSelector): Policy => ({
   entry: { ...policy.entry, value: { ...policy.entry.value, dir: 'out', selector } },
 });
 
+/** One of some, unless there are too many to look through. */
+function among<Member extends Sa | Policy>(some: Few<Member>, uid: string): Member | undefined {
+  if (sizeOf(some) > FEW) return undefined;
+  for (const one of each(some)) if (one.uid === uid) return one;
+  return undefined;
+}
+
 const isVacant = ({ sas, policies }: SaGroup): boolean =>
   sas === undefined && policies === undefined;
 /** A pair, an endpoint, or a reqid. */
 type GroupsKey = string | number;
-const keysOf = ({ ends, pair, reqid }: SaGroup) => [ends, ...pair, reqid];
+const groupKey = (ends: string, reqid: number): string => `${ends} ${reqid}`;
+
+const isBetween = ([one, other]: Pair, a: string, b: string): boolean =>
+  (one === a && other === b) || (one === b && other === a);
 
 /**
  * Whether the kernel chooses the source of packets to an endpoint (xfrm_policy.c,
@@ -656,10 +735,10 @@ const coverKey = (demand: TemplateDemand): GroupsKey =>
 const isForAll = (demand: TemplateDemand): boolean => isOpen(demand) && demand.direction === 'in';
 
 /** The source of an outbound policy's packets, if it is a single address. */
-const sourceOf = ({ dir, selector }: XfrmPolicy): string | undefined =>
+const sourcesOf = ({ dir, selector }: XfrmPolicy): readonly string[] =>
   dir === 'out' && selector.prefixlenS === (selector.family === 'inet6' ? 128 : 32)
-    ? selector.saddr
-    : undefined;
+    ? [selector.saddr]
+    : NONE;
 
 const RANKS: { readonly [proto: string]: number } = { esp: 0, ah: 1, comp: 2 };
 

@@ -85,9 +85,9 @@ export function isExhausted({ proto, flags, extraFlags, replay, replayEsn }: Xfr
 /** SAs of a slot succeed each other; those of other CPUs, protocols, reqids, selectors coexist. */
 export function slotOf({ proto, reqid, pcpu, selector: s }: XfrmState): string {
   const cpu = pcpu === undefined ? '' : ` cpu ${pcpu}`;
-  const any = s.prefixlenS === 0 && s.prefixlenD === 0 && s.proto === 0;
+  if (s.prefixlenS === 0 && s.prefixlenD === 0 && s.proto === 0) return `${proto} ${reqid}${cpu}`;
   const ends = `${s.saddr}/${s.prefixlenS} ${s.sport} ${s.daddr}/${s.prefixlenD} ${s.dport}`;
-  return `${proto} ${reqid}${cpu}${any ? '' : ` ${ends} ${s.proto}`}`;
+  return `${proto} ${reqid}${cpu} ${ends} ${s.proto}`;
 }
 
 /** SAs by slot, each slot in the given order. */

@@ -190,21 +190,25 @@ function condition(
       return { state: 'one-way', reason: `outbound traffic, but no ${words.in} packets` };
     }
   }
-  const newest = [...inSlots(sas.out, words.out), ...inSlots(sas.in, words.in)];
-  for (const { slot, word } of newest) {
-    const { spi, softAt = Infinity, hardAt = Infinity } = slot.at(-1) as ObservedSa;
-    const [hard, late] = [clock.ofWall(hardAt), clock.ofWall(softAt + limits.successor)];
-    const [isNear, isLate] = [clock.past(hard), clock.past(late)];
-    if (!isNear && !isLate) continue;
-    const limit = isNear ? 'is near a hard limit' : 'is past a soft limit';
-    const reason = `${word} SA ${formatSpi(spi)} ${limit}, without a successor`;
-    return { state: 'expiring', reason, from: isNear ? hard : late };
+  for (const direction of DIRECTIONS) {
+    for (const slot of slotsOf(sas[direction])) {
+      const { spi, softAt = Infinity, hardAt = Infinity } = slot.at(-1) as ObservedSa;
+      const [hard, late] = [clock.ofWall(hardAt), clock.ofWall(softAt + limits.successor)];
+      const [isNear, isLate] = [clock.past(hard), clock.past(late)];
+      if (!isNear && !isLate) continue;
+      const limit = isNear ? 'is near a hard limit' : 'is past a soft limit';
+      const reason = `${words[direction]} SA ${formatSpi(spi)} ${limit}, without a successor`;
+      return { state: 'expiring', reason, from: isNear ? hard : late };
+    }
   }
-  for (const { slot, word } of newest) {
-    const [old, young] = [slot.at(-2), slot.at(-1)];
-    if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
-    const reason = `${word} SA ${formatSpi(old.spi)} is being replaced by its successor ${formatSpi(young.spi)}`;
-    return { state: 'rekeying', reason, from: young.addedAt };
+  for (const direction of DIRECTIONS) {
+    if (sas[direction].length < 2) continue;
+    for (const slot of slotsOf(sas[direction])) {
+      const [old, young] = [slot.at(-2), slot.at(-1)];
+      if (!old || !young || clock.past(young.addedAt + limits.overlap)) continue;
+      const reason = `${words[direction]} SA ${formatSpi(old.spi)} is being replaced by its successor ${formatSpi(young.spi)}`;
+      return { state: 'rekeying', reason, from: young.addedAt };
+    }
   }
   if (limits.idle > 0) {
     const last = Math.max(used.out ?? 0, used.in ?? 0);
@@ -219,10 +223,8 @@ function condition(
 }
 
 /** The SAs of a direction, slot by slot. */
-function inSlots(sas: readonly ObservedSa[], word: string) {
-  if (sas.length === 1) return [{ slot: sas, word }];
-  return Array.from(bySlot(sas).values(), (slot) => ({ slot, word }));
-}
+const slotsOf = (sas: readonly ObservedSa[]): Iterable<readonly ObservedSa[]> =>
+  sas.length === 1 ? [sas] : bySlot(sas).values();
 
 /** The condition without SAs with keys. */
 function withoutSas(seen: Observation, clock: Clock, limits: TunnelThresholds): Condition {
@@ -258,8 +260,8 @@ function missingIn(
 /** Which SA sends no more, as text: the kernel sends through the newest. */
 function exhaustedOf(sas: readonly ObservedSa[], word: string): string | undefined {
   if (!sas.some(({ exhausted }) => exhausted)) return undefined;
-  const spent = inSlots(sas, word).find(({ slot }) => slot.at(-1)?.exhausted);
-  const { spi } = spent?.slot.at(-1) ?? {};
+  const spent = [...slotsOf(sas)].find((slot) => slot.at(-1)?.exhausted);
+  const { spi } = spent?.at(-1) ?? {};
   return spi === undefined
     ? undefined
     : `${word} SA ${formatSpi(spi)} has used all its sequence numbers`;

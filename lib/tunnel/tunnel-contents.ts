@@ -6,7 +6,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import type { TemplateDemand } from './endpoints.ts';
-import { each, kept, NONE } from './few.ts';
+import { firstOf, kept, NONE } from './few.ts';
 import { ALL_CLEAR, type Obstacle } from './policy-match.ts';
 import type { SaGroup } from './sa-group.ts';
 import { isSoftSpent, slotOf } from './sa-limits.ts';
@@ -45,7 +45,7 @@ export class Sa {
     this.heard = heard;
     const slot = slotOf(value);
     // One text for both directions.
-    const [other] = each(group.sas);
+    const other = firstOf(group.sas);
     this.slot = other?.slot === slot ? other.slot : slot;
     this.isLarval = isLarval(value);
     this.softAt = isSoftSpent(value) ? came.wall : undefined;

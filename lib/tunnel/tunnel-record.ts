@@ -202,9 +202,8 @@ export class TunnelRecord implements Due {
       packets = { out: sum, in: sum };
       obstacles = { out: CLEAR, in: CLEAR };
     }
-    const see = (sa: Sa) => sighted(sa, limits);
     return {
-      sas: { out: sas.out.map(see), in: sas.in.map(see) },
+      sas: { out: allSighted(sas.out, limits), in: allSighted(sas.in, limits) },
       obstacles,
       goneAt: this.missed && { out: this.#goneAt('out'), in: this.#goneAt('in') },
       larvalAt: larval.length > 0 ? Math.min(...larval.map(({ came }) => came)) : undefined,
@@ -443,6 +442,10 @@ function withRefused(before: Refused, { stats }: XfrmState): Refused {
     replayWindow: before.replayWindow + BigInt(stats.replayWindow),
   };
 }
+
+/** Most have one. */
+const allSighted = (sas: readonly Sa[], limits: TunnelThresholds): readonly ObservedSa[] =>
+  sas.length === 1 ? [sighted(sas[0] as Sa, limits)] : sas.map((sa) => sighted(sa, limits));
 
 function sighted({ entry, slot, came, softAt }: Sa, { expiring }: TunnelThresholds): ObservedSa {
   const { value } = entry;

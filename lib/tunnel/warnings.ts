@@ -3,6 +3,7 @@ import type { EventTime } from '../netlink/event.ts';
 import type { XfrmState } from '../xfrm/objects.ts';
 import { formatSpi } from '../xfrm/text.ts';
 import { NONE } from './few.ts';
+import type { SaGroups } from './sa-groups.ts';
 import { bySlot, sequenceUsed, share } from './sa-limits.ts';
 import type { Clock } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
@@ -55,11 +56,11 @@ const REFUSALS = [
  * The current warnings about a tunnel. Repeated without changes before `next`, it gives the same
  * result.
  *
- * @param sharing the number of destinations that share an SA's SPI
+ * @param members say how many destinations share an SA's SPI
  */
 export function evaluateWarnings(
   record: TunnelRecord,
-  sharing: (sa: Sa) => number,
+  members: Pick<SaGroups, 'sharing'>,
   clock: Clock,
   limits: TunnelThresholds,
 ): WarningState {
@@ -69,34 +70,40 @@ export function evaluateWarnings(
   for (const what of DIRECTIONS) {
     const sas = contents.sas[what];
     if (sas.length > 1) found.push(...piles(sas, what, limits, clock));
-    if (sas.some((sa) => mayExhaust(sa, what, limits))) found.push(...exhausted(sas, what, limits));
-    const shared = sas.find((sa) => sharing(sa) > 1);
+    let isNear = false;
+    let shared: Sa | undefined;
+    for (const sa of sas) {
+      isNear ||= mayExhaust(sa, what, limits);
+      if (shared === undefined && members.sharing(sa) > 1) shared = sa;
+    }
+    if (isNear) found.push(...exhausted(sas, what, limits));
     if (shared) {
-      const value = sharing(shared);
+      const value = members.sharing(shared);
       const text = `SPI ${formatSpi(shared.entry.value.spi)} is used for ${value} destinations`;
       found.push({ kind: 'spi-shared', what, text, value, limit: 1 });
     }
   }
   const known = before?.refusals ?? NO_REFUSALS;
-  const refusals = { ...known };
   const isQuiet = known === NO_REFUSALS && areNone(refused);
+  const refusals = isQuiet ? known : { ...known };
   for (const [field, kind, words] of isQuiet ? NONE : REFUSALS) {
     const rise = rising(refused[field], before?.refusals[field], clock, limits.quiet);
-    refusals[field] = rise;
+    (refusals as Record<Refusal, CounterRise>)[field] = rise;
     if (rise.from === undefined) continue;
     clock.past(rise.at + limits.quiet);
     const value = Number(rise.count - rise.from);
     found.push({ kind, what: '', text: `${value} packets ${words}`, value, limit: 0 });
   }
   const { acquireWindow, acquires, mappingWindow, mappings } = limits;
-  for (const [kind, words, moments, window, limit] of [
-    ['acquire-storm', 'an SA was requested', record.acquiredAt, acquireWindow, acquires],
-    ['nat-mapping', "the peer's address or port changed", record.mappedAt, mappingWindow, mappings],
-  ] as const) {
-    const value = moments.filter((moment) => !clock.past(moment + window)).length;
-    if (value < limit) continue;
-    const text = `${words} ${value} times within ${window / 1000} s`;
-    found.push({ kind, what: '', text, value, limit });
+  const asked = countRecent(record.acquiredAt, acquireWindow, clock);
+  if (asked >= acquires) {
+    const text = `an SA was requested ${within(asked, acquireWindow)}`;
+    found.push({ kind: 'acquire-storm', what: '', text, value: asked, limit: acquires });
+  }
+  const mapped = countRecent(record.mappedAt, mappingWindow, clock);
+  if (mapped >= mappings) {
+    const text = `the peer's address or port changed ${within(mapped, mappingWindow)}`;
+    found.push({ kind: 'nat-mapping', what: '', text, value: mapped, limit: mappings });
   }
   const goneAt = lastGone?.time.monotonic;
   if (goneAt !== undefined && record.isWithoutSas && limits.stalePolicy > 0) {
@@ -117,6 +124,15 @@ export function evaluateWarnings(
     next,
   };
 }
+
+function countRecent(moments: readonly number[], window: number, clock: Clock): number {
+  let count = 0;
+  for (const moment of moments) if (!clock.past(moment + window)) count++;
+  return count;
+}
+
+const within = (times: number, window: number): string =>
+  `${times} times within ${window / 1000} s`;
 
 /** More SAs than a rekey explains, or old SAs left after the overlap. */
 function* piles(

@@ -33,15 +33,16 @@ export const isSource = (wanted: string, saddr: string, packets: XfrmSelector['f
 const WITHOUT_PORTS = [1, 47, 58, 135];
 
 /** The selector of the opposite direction. */
-export const mirrored = (of: XfrmSelector): XfrmSelector => ({
-  ...(WITHOUT_PORTS.includes(of.proto)
+export function mirrored(of: XfrmSelector): XfrmSelector {
+  const back = WITHOUT_PORTS.includes(of.proto)
     ? { ...of, sportMask: 0, dportMask: 0 }
-    : withPortsExchanged(of)),
-  saddr: of.daddr,
-  daddr: of.saddr,
-  prefixlenS: of.prefixlenD,
-  prefixlenD: of.prefixlenS,
-});
+    : withPortsExchanged(of);
+  back.saddr = of.daddr;
+  back.daddr = of.saddr;
+  back.prefixlenS = of.prefixlenD;
+  back.prefixlenD = of.prefixlenS;
+  return back;
+}
 
 /** The selector of the same direction in the other role: from the port that these packets go to. */
 export const withPortsExchanged = (of: XfrmSelector): XfrmSelector => ({

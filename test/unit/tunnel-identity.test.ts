@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { XfrmPolicy } from '../../lib/index.ts';
-import { demandsOf, makesTunnel, orientationOf } from '../../lib/tunnel/endpoints.ts';
+import { Demands, demandsOf, makesTunnel, orientationOf } from '../../lib/tunnel/endpoints.ts';
 import { type Member, splitByLabels } from '../../lib/tunnel/sa-group.ts';
 import { generated } from './random.ts';
 import { HERE, THERE, World } from './tunnel-world.ts';
@@ -118,6 +118,16 @@ test('what a template asks for: its ends, those of the packet, or those of the t
   assert.deepEqual(demandsOf(optional).map(makesTunnel), [false]);
   assert.deepEqual(demandsOf({ ...tunnel, action: 'block' } as XfrmPolicy), []);
   assert.deepEqual(demandsOf(policyOf((world) => world.addPolicy('out', { protos: [] }))), []);
+  // Remembered where they are the same, and only there.
+  const demands = new Demands();
+  const whole = { ...tunnel, dir: 'in' } as XfrmPolicy;
+  const forwarded = { ...whole, dir: 'fwd' } as XfrmPolicy;
+  assert.equal(demands.of(whole), demands.of(forwarded));
+  const others = [tunnel, { ...tunnel, action: 'block' }, transport, wild];
+  const none = { ...transport, templates: undefined };
+  for (const one of [whole, ...others, none, wild, transport, none, whole] as XfrmPolicy[]) {
+    assert.deepEqual(demands.of(one), demandsOf(one));
+  }
   const loose = (dir: 'in' | 'out') => policyOf((world) => world.addPolicy(dir, { reqid: 0 }));
   assert.deepEqual(demandsOf(loose('in')).map(makesTunnel), [false]);
   assert.deepEqual(demandsOf(loose('out')).map(makesTunnel), [true]);
