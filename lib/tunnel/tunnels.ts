@@ -17,7 +17,7 @@ import { Deadlines } from './deadlines.ts';
 import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedExpectedTunnel } from './expected.ts';
-import { each, excluding, firstOf, has, including, kept, NONE } from './few.ts';
+import { each, excluding, has, including, kept, NONE } from './few.ts';
 import { detectRekeys, enterFound, rekeyed, restUntil, successionOf } from './rekeys.ts';
 import {
   type GroupPart,
@@ -58,19 +58,6 @@ const WALL_CLOCK_SET = 500;
 const SOME = 16;
 /** … and SAs read. */
 const MORE = 128;
-/**
- * One of each kind of object, of the first opening: V8 discards the code that it optimized for a kind
- * with the last object of it. Opening a monitor of 10,000 tunnels after all others were closed took
- * 1.35 times as long without it.
- */
-let samples: readonly [TunnelRecord, Tunnels, Clock] | undefined;
-const NOBODY: TunnelsHost = {
-  emit: () => {},
-  claimant: () => undefined,
-  has: () => false,
-  isLocal: () => false,
-  lost: () => undefined,
-};
 /** Before all readings. */
 const NEVER: EventTime = { wall: -Infinity, monotonic: -Infinity };
 
@@ -241,17 +228,6 @@ export class Tunnels {
     for (const record of this.#vacant) this.#evaluate(record, now);
     for (const group of this.#members.groups) group.looked = false;
     this.#opening = false;
-    this.#keep(now);
-  }
-
-  /** See {@link samples}. */
-  #keep(now: EventTime): void {
-    const [group] = this.#members.groups;
-    const record = firstOf(group?.records);
-    if (samples !== undefined || record === undefined) return;
-    const { monotonic } = now;
-    const clock = new Clock(now, monotonic, monotonic, this.#wallOffset);
-    samples = [record, new Tunnels(NOBODY, [], this.#limits, now), clock];
   }
 
   /** A change of the tables. {@link flush} then reports its effect on tunnels. */
