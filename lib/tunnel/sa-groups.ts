@@ -139,8 +139,9 @@ export class SaGroups {
   }
 
   /** @param value as far as it is known: found with its group, it needs no index */
-  sa(uid: string, value?: XfrmState): Sa | undefined {
-    const near = value && this.#groupOf(pairKey(pairOf(value.saddr, value.daddr)), value.reqid);
+  sa(uid: string, value: XfrmState): Sa | undefined {
+    if (!hasSpi(value.proto)) return undefined;
+    const near = this.#groupOf(pairKey(pairOf(value.saddr, value.daddr)), value.reqid);
     return among(near?.sas, uid) ?? this.#sas.first(uid);
   }
 

@@ -337,7 +337,7 @@ export class Tunnels {
     this.#isKnown = false;
     for (const entry of states) {
       if (++count % MORE === 0) yield;
-      const sa = this.#members.sa(entry.uid);
+      const sa = this.#members.sa(entry.uid, entry.value);
       // Unchanged values are the same object (lib/monitor/staging-tables.ts).
       if (sa === undefined || sa.entry.value === entry.value) continue;
       sa.read = entry;
