@@ -149,6 +149,8 @@ export class TunnelRecord implements Due {
 
   /** Sets the contents, and reads their counters. */
   read(contents: TunnelContents): void {
+    // Without SAs it shows what it was, which nobody may have looked at.
+    if (contents.sas.out.length + contents.sas.in.length === 0) this.hold();
     this.contents = contents;
     this.protocol = protocolOf(contents) ?? this.protocol;
     this.traffic = { out: this.#trafficOf('out'), in: this.#trafficOf('in') };

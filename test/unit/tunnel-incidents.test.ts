@@ -790,3 +790,18 @@ test('SAs added during the requester lookup for deleted ones are a rekey', () =>
     'rekeyed up out 1001 > 1002 after 1000 ms in 9001 > 9002 after 1000 ms',
   ]);
 });
+
+test('what a tunnel was is shown when it is down, whether or not someone looked before', () => {
+  for (const look of [true, false]) {
+    const world = new World();
+    world.addPolicies();
+    world.addPair(0x1001, { mode: 'tunnel' });
+    world.open().pass(1000);
+    if (look) assert.equal(world.only.mode, 'tunnel');
+    world.removePair(0x1001);
+    world.removePolicies();
+    world.look().pass(1000);
+    const { state, mode } = world.only;
+    assert.deepEqual([state, mode], ['down', 'tunnel'], `looked: ${look}`);
+  }
+});
