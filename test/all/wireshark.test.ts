@@ -1,7 +1,15 @@
 /** Wireshark with contrib/wireshark-xfrm.lua says what the JSON of the same messages says. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -34,17 +42,31 @@ after(() => rmSync(folder, { recursive: true }));
 
 let tshark: { program: string; env: NodeJS.ProcessEnv };
 before(async () => {
-  const tools = await fetchLabTools(['tshark']);
-  const own = { HOME: folder, WIRESHARK_CONFIG_DIR: folder };
+  const tools = await fetchLabTools(['tshark', 'libwireshark-data']);
+  // What init.lua defines; the package's own link to it is to a file of the system.
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  const of = (path: string) => join(tools.root, path);
+  copyFileSync(of('etc/wireshark/init.lua'), join(data, 'init.lua'));
+  const scripts = readdirSync(of('usr/share/wireshark')).filter((name) => name.endsWith('.lua'));
+  for (const name of scripts) {
+    if (name !== 'init.lua') copyFileSync(of(`usr/share/wireshark/${name}`), join(data, name));
+  }
+  const own = { HOME: folder, WIRESHARK_CONFIG_DIR: folder, WIRESHARK_DATA_DIR: data };
   const program = join(tools.root, 'usr/bin/tshark');
   tshark = { program, env: { ...process.env, ...tools.env, ...own } };
 });
 
-/** What tshark prints about a capture. */
+/**
+ * What tshark prints about a capture. For root it takes no other folder for its data, and runs no
+ * scripts without the system's init.lua: so it is run under another id.
+ */
 function say(file: string, args: readonly string[]): string {
   const { program, env } = tshark;
-  const all = ['-X', `lua_script:${DISSECTOR}`, '-r', file, ...args];
-  const { status, stdout, stderr, error } = spawnSync(program, all, {
+  const user = process.getuid?.() === 0 ? ['unshare', '--user', '--map-user=1000', '--'] : [];
+  const [first = program, ...more] = [...user, program];
+  const all = [...more, '-X', `lua_script:${DISSECTOR}`, '-r', file, ...args];
+  const { status, stdout, stderr, error } = spawnSync(first, all, {
     env,
     encoding: 'utf8',
     maxBuffer: 2 ** 29,
