@@ -48,8 +48,13 @@ class StagedTable<Value> implements Lookup<Value> {
   }
 
   /** Whether a live row was not read in this round, nor changed by an event. */
-  isAwaited({ key, reading }: Row<Value>): boolean {
-    return reading?.round !== this.#round && !this.isOwn(key);
+  isAwaited(row: Row<Value>): boolean {
+    return !this.isRead(row) && !this.isOwn(row.key);
+  }
+
+  /** Whether a live row was read in this round. */
+  isRead({ reading }: Row<Value>): boolean {
+    return reading?.round === this.#round;
   }
 
   value(key: RowKey): Value | undefined {
@@ -118,7 +123,7 @@ class StagedTable<Value> implements Lookup<Value> {
 
   #unchanged(key: RowKey): Value | undefined {
     const row = this.live.row(key);
-    return row?.reading?.round === this.#round ? row.value : undefined;
+    return row && this.isRead(row) ? row.value : undefined;
   }
 
   #isUnchanged(key: RowKey): boolean {
@@ -210,7 +215,9 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     this.#staged[kind].keep(key);
   }
 
-  /** Rows in the order in which they were added: those that events added during the dump last. */
+  /**
+   * Puts rows into the order in which they were added: those that events added during the dump last.
+   */
   inOrder<N extends ObjectName<K>>(kind: N, rows: Row<K[N]>[]): Row<K[N]>[] {
     const { announced } = this.#staged[kind];
     const [dumped, added] =
@@ -303,11 +310,15 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     const before = staged.live.value(key);
     const same = before !== undefined && keepEqual(before, value) === undefined;
     if (before === undefined) this.#share(kind, value);
-    if (known !== undefined || !this.#opens) staged.set(key, same ? before : value);
-    else {
+    if (known === undefined && this.#opens) {
       const row = staged.add(key, value);
       if (digest) this.#orders[kind].place(row, digest);
+      return;
     }
+    staged.set(key, same ? before : value);
+    // It was dumped here: behind several that events changed, nothing more would be found.
+    const row = staged.live.row(key);
+    if (digest && row && !staged.isRead(row)) this.#orders[kind].place(row, undefined);
   }
 
   #isRecount<N extends ObjectName<K>>(

@@ -271,6 +271,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     const { value } = row;
     row.value = undefined;
     row.entry = undefined;
+    row.doubted = undefined;
     this.#cleared++;
     for (const { indexer, index } of this.#indexes.values()) {
       leave(index, indexer(value, key), key);

@@ -136,8 +136,8 @@ export class PolicyIndex {
   }
 
   /**
-   * Whether no other policy matches all packets of one of these, found without a look-up; false also
-   * if that is not certain.
+   * Whether no other policy matches all packets of this one, found without a look-up; false also if
+   * that is not certain.
    */
   isFirst({ entry: { value } }: Policy): boolean {
     if (!isDir(value.dir) || isPassing(value)) return false;

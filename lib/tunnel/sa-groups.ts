@@ -716,7 +716,7 @@ function among<Member extends Sa | Policy>(some: Few<Member>, uid: string): Memb
 
 const isVacant = ({ sas, policies }: SaGroup): boolean =>
   sas === undefined && policies === undefined;
-/** A pair, an endpoint, or a reqid. */
+/** A pair, or a reqid. */
 type GroupsKey = string | number;
 const groupKey = (ends: string, reqid: number): string => `${ends} ${reqid}`;
 

@@ -869,7 +869,8 @@ function leave(record: TunnelRecord, group: SaGroup): void {
 function deadlineOf(record: TunnelRecord, limits: TunnelThresholds): number {
   const { evaluation, warningState, missed } = record;
   let next = Math.min(evaluation?.next ?? Infinity, warningState?.next ?? Infinity);
-  next = Math.min(next, restUntil(record, limits));
+  // The end of a rekey is told of tunnels that are shown; for another it would stay due.
+  if (evaluation?.state !== undefined) next = Math.min(next, restUntil(record, limits));
   // The evaluation determines when a missing part is reported.
   if (evaluation?.pending) return next;
   for (const { time } of missed?.values() ?? NONE)

@@ -54,7 +54,7 @@ function refuse(text: unknown, path: readonly string[]): never {
   throw new EncodeError(reason, path);
 }
 
-/** The same, but throws. @throws EncodeError that says what is expected */
+/** {@link parseNetwork}, but throws. @throws EncodeError that says what is expected */
 export const networkOf = (text: unknown, path: readonly string[]): Network =>
   (typeof text === 'string' ? parseNetwork(text) : undefined) ?? refuse(text, path);
 

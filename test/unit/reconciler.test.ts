@@ -219,3 +219,38 @@ test('what only dumps that failed had is not there, however many of them failed'
     assert.deepEqual(told(), ['removed a 1', 'refreshed'], `${failures} failed`);
   }
 });
+
+test('messages behind many rows that events change during the dump are recognized', () => {
+  const { table } = opened();
+  const sizes = new Map(Array.from({ length: 100 }, (_, n) => [`${n}`, 1]));
+  /** @returns how many were decoded */
+  const dump = (meanwhile = () => {}) => {
+    let decoded = 0;
+    table.refresh();
+    table.empty();
+    for (const [n, name] of [...sizes.keys()].entries()) {
+      if (n === 5) meanwhile();
+      const size = sizes.get(name) as number;
+      const digest = Int32Array.of(n + 1, size);
+      if (table.recognized('thing', digest)) continue;
+      decoded++;
+      table.dumped('thing', { name, size }, digest);
+    }
+    table.dumpEnded();
+    table.empty();
+    return decoded;
+  };
+  assert.equal(dump(), 100);
+  // What a comparison added is decoded once more.
+  assert.equal(dump(), 100);
+  assert.equal(dump(), 0);
+  const change = () => {
+    for (let n = 10; n < 30; n++) {
+      sizes.set(`${n}`, 2);
+      table.event({ time, header, does: 'put', name: `${n}`, size: 2 });
+    }
+  };
+  assert.equal(dump(change), 20);
+  assert.equal(dump(), 20);
+  assert.equal(dump(), 0);
+});

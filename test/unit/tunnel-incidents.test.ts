@@ -805,3 +805,15 @@ test('what a tunnel was is shown when it is down, whether or not someone looked 
     assert.deepEqual([state, mode], ['down', 'tunnel'], `looked: ${look}`);
   }
 });
+
+test('a tunnel that is rekeyed and ends before it settled is never told of, and time goes on', () => {
+  const world = new World().open().pass(1);
+  world.addPair(0x1001);
+  world.look();
+  world.addPair(0x1002);
+  world.look().pass(8);
+  world.removePair(0x1001);
+  world.removePair(0x1002);
+  world.look().pass(60_000);
+  assert.deepEqual(world.told(), []);
+});
