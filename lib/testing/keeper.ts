@@ -10,14 +10,21 @@ import type { Writable } from 'node:stream';
 
 /**
  * Each line is a folder. Descriptor 3 is the namespace, which thus is still there, and its inode number not given to
- * another one. A process that is killed may have started others meanwhile, and may still write to its folder.
+ * another one. A process that is killed may have started others meanwhile, and takes a moment to end, on a busy machine a
+ * long one; it may still write to its folder.
  */
 const SCRIPT = `
 while read -r folder; do set -- "$@" "$folder"; done
-for pass in 1 2 3; do
+pass=0
+while [ $pass -lt 50 ]; do
+  pass=$((pass + 1))
+  found=
   for one in /proc/[0-9]*; do
-    [ "$one/ns/net" -ef /proc/self/fd/3 ] && kill -9 "\${one#/proc/}"
+    [ "$one/ns/net" -ef /proc/self/fd/3 ] && kill -9 "\${one#/proc/}" && found=yes
   done
+  [ $pass -lt 3 ] && continue
+  [ -z "$found" ] && break
+  sleep 0.1
 done
 [ $# -eq 0 ] || rm -rf "$@" || { sleep 1; rm -rf "$@"; }
 `;

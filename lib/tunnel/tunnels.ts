@@ -489,6 +489,12 @@ export class Tunnels {
     now: EventTime,
   ): void {
     const records = matchRecords(parts, first.records);
+    for (const record of parts.length > 0 ? each(first.records) : NONE) {
+      // Nobody was told of it, so what comes now need not have another id.
+      if (!record.isShown && !record.expected && !records.includes(record)) {
+        this.#remove(record, now);
+      }
+    }
     for (let i = 0; i < parts.length; i++) {
       const part = parts[i] as GroupPart;
       const record = records[i] ?? this.#occupant(first, orientation, part);

@@ -817,3 +817,14 @@ test('a tunnel that is rekeyed and ends before it settled is never told of, and 
   world.look().pass(60_000);
   assert.deepEqual(world.told(), []);
 });
+
+test('a tunnel that nobody was told of leaves its id to the next', () => {
+  const world = new World().open().pass(1);
+  world.addPair(0x1001);
+  world.look().pass(8);
+  world.removePair(0x1001);
+  world.look().pass(8);
+  world.addPair(0x1002);
+  world.look().pass(1000);
+  assert.equal(world.only.id, `${HERE} > ${THERE} reqid 1`);
+});
