@@ -123,6 +123,8 @@ void ReadAhead::Publish() {
 }
 
 void ReadAhead::Wait(bool for_datagrams) {
+  // Waiting for room may have taken the signal of Stop, and then there was room.
+  if (ends_.load(std::memory_order_seq_cst)) return;
   pollfd files[] = {{command_, POLLIN, 0}, {fd_, POLLIN, 0}};
   Uninterrupted([&] { return poll(files, for_datagrams ? 2 : 1, -1); });
   if (files[0].revents != 0) Clear(command_);

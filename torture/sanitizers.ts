@@ -149,7 +149,7 @@ for (const end of ['', 'exit']) {
   if (status !== 0) finding(`calls with anything, status ${status}: ${output.slice(0, 3000)}`);
 }
 /** Threads, one after another. */
-const THREADS = 50 * times;
+const THREADS = 200 * times;
 {
   const [native, binary] = [join(copy, 'native'), join(copy, 'threads')];
   execFileSync('cc', [
