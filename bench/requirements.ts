@@ -201,7 +201,7 @@ export function requirements({ quick, against, host, lab, firstTest }: Results):
   const [idle, base] = [latency('decoded', 'idle'), latency('floor', 'idle')];
   if (idle && base) {
     const p99 = LATENCY.times * base.p99 + LATENCY.more;
-    // Then it was the scheduler.
+    // Where the floor waited as long, the scheduler was late.
     const longer = base.most > LATENCY.most ? ` (the floor itself: ${Math.round(base.most)})` : '';
     for (const [what, limit, value, besides] of [
       ['p99', p99, idle.p99, ''],
