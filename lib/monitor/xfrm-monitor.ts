@@ -1,15 +1,15 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
 import { type CheckedOptions, checkedOptions } from '../base/argument.ts';
 import { later } from '../base/later.ts';
-import { listDecoders } from '../netlink/dump.ts';
-import { type DecodeMessage, type EventTime, type Malformed, now } from '../netlink/event.ts';
+import { forTable, tableLists } from '../netlink/dump.ts';
+import { type EventTime, type Malformed, now } from '../netlink/event.ts';
 import { SystemError } from '../socket/error.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
 import { messageType } from '../wire/message.ts';
 import { sharingParts } from '../wire/recurring.ts';
 import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
-import { decodeXfrm } from '../xfrm/decode.ts';
+import { decodeListedPolicy, decodeListedState, decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
 import type { PolicyDefaults } from '../xfrm/types.ts';
 import type { NamespaceGone, ObjectChange, SyncReport, TableChange } from './changes.ts';
@@ -78,6 +78,12 @@ export type XfrmMonitorListeners = ListenersByKind<XfrmChange | XfrmSynced> & {
 const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNLGRP_MIGRATE];
 /** The groups with the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
+
+/** The messages of dumps. */
+const LISTED = {
+  state: { type: X.XFRM_MSG_NEWSA, decode: sharingParts(decodeListedState) },
+  policy: { type: X.XFRM_MSG_NEWPOLICY, decode: sharingParts(decodeListedPolicy) },
+} as const;
 
 /**
  * Called when the defaults for packets without a policy were set. A listener for `event` would have
@@ -345,7 +351,7 @@ export class XfrmMonitor
   async #dump(take: TakeDumped<XfrmObjectTypes>): Promise<boolean> {
     // Each is taken when it is decoded.
     for (const kind of ['state', 'policy'] as const) {
-      const batches = this.#list(kind, take).batches();
+      const batches = this.#list(kind, await this.#count(kind), take).batches();
       while (!(await batches.next()).done);
     }
     const heard = this.#defaultsHeard;
@@ -358,14 +364,26 @@ export class XfrmMonitor
     return true;
   }
 
-  #list(kind: 'state' | 'policy', take: TakeDumped<XfrmObjectTypes>) {
-    const type = kind === 'state' ? X.XFRM_MSG_NEWSA : X.XFRM_MSG_NEWPOLICY;
-    listDecoders.set(this.#client, (decode) => {
-      const shared = sharingParts(decode) as DecodeMessage<never>;
-      return ((input, at, length) =>
-        messageType(input.view, at) === type
-          ? take(kind, input, at, length, shared)
-          : undefined) as typeof decode;
+  /** How many objects there are, about. */
+  async #count(kind: 'state' | 'policy'): Promise<number> {
+    if (this.#tables.isOpen) return this.#tables.tables[kind].size;
+    try {
+      if (kind === 'state') return (await this.#client.getSadInfo()).count ?? 0;
+      const { counts } = await this.#client.getSpdInfo();
+      return counts ? counts.in + counts.out + counts.fwd : 0;
+    } catch {
+      // Whatever keeps it from answering, the dump will say.
+      return 0;
+    }
+  }
+
+  #list(kind: 'state' | 'policy', count: number, take: TakeDumped<XfrmObjectTypes>) {
+    const { type, decode } = LISTED[kind];
+    const reading = forTable(count);
+    tableLists.set(this.#client, {
+      reading,
+      decode: (input, at, length) =>
+        messageType(input.view, at) === type ? take(kind, input, at, length, decode) : undefined,
     });
     return kind === 'state' ? this.#client.listStates() : this.#client.listPolicies();
   }

@@ -18,7 +18,7 @@ import { HeldNamespace, optionalNamespace } from '../socket/namespace.ts';
 import { DecodeError } from '../wire/error.ts';
 import { fromCaller } from './caller.ts';
 import { NLM_F_DUMP } from './constants.ts';
-import { Dump, type DumpEnd } from './dump.ts';
+import { BY_PIECES, Dump, type DumpEnd, type DumpReading } from './dump.ts';
 import type { DecodeMessage } from './event.ts';
 import { type Request, refusal } from './request.ts';
 import { RequestSocket } from './request-socket.ts';
@@ -171,19 +171,18 @@ export class Connection {
   }
 
   /**
-   * Starts a dump. Each piece is read once the previous one has been consumed.
-   *
-   * @param pieces how many are read at once
+   * Starts a dump. Unless `reading` says otherwise, each piece is read once the previous one has been
+   * consumed.
    */
   async *dumpBatches<Reply>(
     request: Request,
     decode: DecodeMessage<Reply | undefined>,
     options: RequestOptions = {},
-    pieces = 1,
+    reading: DumpReading = BY_PIECES,
   ): AsyncGenerator<Reply[], DumpEnd, undefined> {
     const { signal, timeout, keys } = checkedRequestOptions(options);
     signal?.throwIfAborted();
-    const socket = this.#open(pieces);
+    const socket = this.#open(reading);
     for (const list of this.#lists) if (list.deref() === undefined) this.#lists.delete(list);
     const reference = new WeakRef(socket);
     this.#lists.add(reference);
@@ -256,13 +255,17 @@ export class Connection {
     return this.close();
   }
 
-  #open(batch?: number): RequestSocket {
+  #open(reading?: DumpReading): RequestSocket {
     if (this.#closed) throw closed();
-    return new RequestSocket(this.#protocol, {
-      netns: this.#namespace.netns,
-      switchedOn: this.#switchedOn,
-      batch,
-    });
+    const { netns } = this.#namespace;
+    const where = { netns, switchedOn: this.#switchedOn };
+    try {
+      return new RequestSocket(this.#protocol, { ...where, ...reading });
+    } catch (error) {
+      // A container may have no room for another thread.
+      if (!reading?.readAhead || !isOfThread(error)) throw error;
+      return new RequestSocket(this.#protocol, { ...where, ...reading, readAhead: 0 });
+    }
   }
 }
 
@@ -352,6 +355,11 @@ class Patience implements Disposable {
     this.#giveUp?.(error);
   }
 }
+
+/** Whether a thread could not be had, or what it needs (native/read_ahead.cc). */
+const isOfThread = (error: unknown): boolean =>
+  error instanceof SystemError &&
+  ['mmap', 'eventfd', 'pthread_create'].includes(error.syscall ?? '');
 
 const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OUT);
 

@@ -31,6 +31,8 @@ interface RequestSocketOptions {
   readonly switchedOn?: readonly NetlinkOption[] | undefined;
   /** Maximum number of datagrams per read. */
   readonly batch?: number | undefined;
+  /** Bytes that a thread of its own reads ahead ({@link NetlinkSocket}). */
+  readonly readAhead?: number | undefined;
 }
 
 /** The receiver of the answers to a request. */
@@ -100,8 +102,9 @@ export class RequestSocket {
    * @param protocol NETLINK_XFRM, NETLINK_ROUTE …
    * @throws SystemError
    */
-  constructor(protocol: number, { netns, switchedOn = [], batch = 64 }: RequestSocketOptions = {}) {
-    this.#socket = new NetlinkSocket({ protocol, netns, batch });
+  constructor(protocol: number, options: RequestSocketOptions = {}) {
+    const { netns, switchedOn = [], batch = 64, readAhead = 0 } = options;
+    this.#socket = new NetlinkSocket({ protocol, netns, batch, readAhead });
     try {
       this.#socket.bind();
       // Ask for error messages, but without a copy of the request, which may hold keys.

@@ -10,7 +10,7 @@ import {
   withoutAnswer,
 } from '../netlink/connection.ts';
 import { NETLINK_XFRM, NLM_F_REPLACE } from '../netlink/constants.ts';
-import { Dump, listDecoders, PIECES_FOR_TABLES } from '../netlink/dump.ts';
+import { BY_PIECES, Dump, tableLists } from '../netlink/dump.ts';
 import type { DecodeMessage } from '../netlink/event.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import type { Request } from '../netlink/request.ts';
@@ -440,10 +440,10 @@ export class XfrmClient implements AsyncDisposable {
     options: RequestOptions | undefined,
   ): Dump<Value> {
     return new Dump(() => {
-      const decode = replyOf(pick());
-      const own = listDecoders.get(this)?.(decode);
-      const pieces = own ? PIECES_FOR_TABLES : 1;
-      return this.#connection.dumpBatches(requestOf(ask()), own ?? decode, options, pieces);
+      const own = tableLists.get(this);
+      const decode = (own?.decode as DecodeMessage<Value | undefined>) ?? replyOf(pick());
+      const reading = own?.reading ?? BY_PIECES;
+      return this.#connection.dumpBatches(requestOf(ask()), decode, options, reading);
     });
   }
 

@@ -1030,11 +1030,11 @@ export function writePolicyInfo(
   b[at + 163] = u8(PolicyShare.number(x.share, 'share'), 'share');
 }
 
-export function readPolicyTypeInfo(_v: DataView, b: Uint8Array, at: number): PolicyTypeInfo {
+export const readPolicyTypeInfo = recurring(4, (_v, b, at): PolicyTypeInfo => {
   return {
     type: PolicyType.name(b[at] as number),
   };
-}
+});
 
 export function writePolicyTypeInfo(
   _v: DataView,

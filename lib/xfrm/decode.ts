@@ -1,10 +1,11 @@
 /**
- * Decodes one XFRM message into an event.
+ * Decodes one XFRM message into an event, or a message of a dump into what is listed.
  * @module
  */
-import type { DecodeInput } from '../netlink/event.ts';
+import type { DecodeInput, DecodeMessage } from '../netlink/event.ts';
 import { messageType, NLMSG_HDRLEN, readHeader } from '../wire/message.ts';
 import { opaque } from '../wire/opaque.ts';
+import { policy, state } from './bodies.ts';
 import type { XfrmEvent } from './events.ts';
 import { inMessage, messageOf } from './messages.ts';
 
@@ -33,3 +34,29 @@ export function decodeXfrm(input: DecodeInput, at: number, length: number): Xfrm
     throw inMessage(error, type);
   }
 }
+
+/**
+ * Decodes the object of a message alone: the message would be a quarter of what a dump allocates.
+ *
+ * @param into has the object for a moment
+ * @throws DecodeError as {@link decodeXfrm}
+ */
+const listed =
+  <Key extends 'state' | 'policy', Value>(
+    key: Key,
+    body: { read(input: DecodeInput, from: number, end: number, into: Record<Key, Value>): void },
+    into = {} as Record<Key, Value>,
+  ): DecodeMessage<Value> =>
+  (input, at, length) => {
+    try {
+      body.read(input, at + NLMSG_HDRLEN, at + length, into);
+      return into[key];
+    } catch (error) {
+      throw inMessage(error, messageType(input.view, at));
+    }
+  };
+
+/** Of a NEWSA message. */
+export const decodeListedState = listed('state', state);
+/** Of a NEWPOLICY message. */
+export const decodeListedPolicy = listed('policy', policy);

@@ -244,6 +244,7 @@ export const xfrm_userpolicy_type = struct(
     reserved('u16', 'reserved1'),
     reserved('u8', 'reserved2'),
   ],
+  { recurs: true },
 );
 
 export const xfrm_userpolicy_default = struct(

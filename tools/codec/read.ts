@@ -246,9 +246,17 @@ export function readerOf(of: Struct): string {
   const unboxed = decoded(of).some(mayBeLarge) ? `withoutBoxes({ ${shape.join(', ')} });\n` : '';
   if (of.recurs && tail === undefined) {
     const given = [uses('v'), uses('b'), 'at', ...(needsOuter(of) ? ['outer'] : [])].join(', ');
-    return `${unboxed}export const read${of.name} = recurring(${of.size}, (${given}): ${of.name} => {\n${body}});\n`;
+    return `${unboxed}export const read${of.name} = recurring(${wholeWords(of)}, (${given}): ${of.name} => {\n${body}});\n`;
   }
   return `${unboxed}${fixed}export function read${of.name}(${parameters.join(', ')}): ${of.name} {\n${body}}\n`;
+}
+
+/** The size of a struct that recurs, without reserved bytes at its end that are no whole word. */
+function wholeWords(of: Struct): number {
+  const size = of.size & ~3;
+  if (decoded(of).some(({ at }) => at >= size))
+    throw new Error(`${of.kernel} has fields at its end`);
+  return size;
 }
 
 /** Arguments for a nest's reader, after the end offset. */
