@@ -15,10 +15,56 @@ export interface TableEntry<Value> {
 
 /** The uid of an incarnation: those added later have higher numbers. */
 export const uidOf = (id: string, incarnation: number): string => flat(`${id} #${incarnation}`);
-/** The number of a uid's incarnation. */
-export const incarnationOf = (uid: string): number => Number(uid.slice(uid.lastIndexOf('#') + 1));
+/** The number of an entry's incarnation. */
+export const incarnationOf = (entry: Pick<TableEntry<unknown>, 'uid'>): number =>
+  entry instanceof LateEntry ? entry.incarnation : numberOf(entry.uid);
+const numberOf = (uid: string): number => Number(uid.slice(uid.lastIndexOf('#') + 1));
 /** The id of a uid. */
 export const idOf = (uid: string): string => uid.slice(0, uid.lastIndexOf(' #'));
+
+/** An id, or what makes it. */
+type Id<Value> = string | ((value: Value) => string);
+
+/**
+ * An entry whose texts are made when someone asks for them: for most of a table's objects nobody
+ * does, and they take as long and as much memory as the objects. To show, take {@link LateEntry.made}.
+ */
+export class LateEntry<Value> implements TableEntry<Value> {
+  readonly incarnation: number;
+  readonly value: Value;
+  readonly countersReadAt: EventTime;
+  readonly #id: Id<Value>;
+  #made: TableEntry<Value> | undefined;
+
+  constructor(incarnation: number, value: Value, countersReadAt: EventTime, id: Id<Value>) {
+    this.incarnation = incarnation;
+    this.value = value;
+    this.countersReadAt = countersReadAt;
+    this.#id = id;
+  }
+
+  get id(): string {
+    return this.made.id;
+  }
+
+  get uid(): string {
+    return this.made.uid;
+  }
+
+  /** The same as plain data. */
+  get made(): TableEntry<Value> {
+    const { value, countersReadAt } = this;
+    if (this.#made === undefined) {
+      const id = typeof this.#id === 'string' ? this.#id : this.#id(value);
+      this.#made = { id, uid: uidOf(id, this.incarnation), value, countersReadAt };
+    }
+    return this.#made;
+  }
+}
+
+/** An entry as plain data. */
+export const plainEntry = <Value>(entry: TableEntry<Value>): TableEntry<Value> =>
+  entry instanceof LateEntry ? entry.made : entry;
 
 /** What tells rows apart. A number where there is one: it takes no memory, and half of the time. */
 export type RowKey = string | number;
@@ -124,6 +170,19 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
       const entry = this.entryOf(row);
       if (entry) yield entry;
     }
+  }
+
+  /** All entries as they are now, in insertion order; see {@link LateEntry}. */
+  late(): TableEntry<Value>[] {
+    const all: TableEntry<Value>[] = [];
+    for (const row of this.#rows.values()) {
+      const { key, value, entry, incarnation } = row;
+      if (value === undefined) continue;
+      const id = this.#idOf ?? String(key);
+      const late = entry ? this.entryOf(row) : undefined;
+      all.push(late ?? new LateEntry(incarnation, value, readAtOf(row), id));
+    }
+    return all;
   }
 
   /** All values; no entries are made for that. */
@@ -308,9 +367,9 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
    * are never looked at between two dumps.
    */
   entryOf(row: Row<Value>): TableEntry<Value> | undefined {
-    const { key, entry, value, readAt, reading } = row;
+    const { key, entry, value } = row;
     if (value === undefined) return undefined;
-    const countersReadAt = reading?.time ?? readAt;
+    const countersReadAt = readAtOf(row);
     if (entry?.value === value && entry.countersReadAt === countersReadAt) return entry;
     const id = entry?.id ?? this.#idOf?.(value) ?? String(key);
     const uid = entry?.uid ?? uidOf(id, row.incarnation);
@@ -327,6 +386,8 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     return index;
   }
 }
+
+const readAtOf = ({ readAt, reading }: Row<unknown>): EventTime => reading?.time ?? readAt;
 
 export const newRow = <Value>(
   key: RowKey,

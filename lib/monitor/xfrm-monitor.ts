@@ -91,6 +91,11 @@ const LISTED = {
  */
 export const onDefaults = new WeakMap<XfrmMonitor, Set<() => void>>();
 
+/** What {@link XfrmMonitor.snapshot} says of the tables, with late entries (table.ts). */
+export let lateSnapshot: (
+  monitor: XfrmMonitor,
+) => Pick<XfrmSnapshot, 'states' | 'policies' | 'countersReadAt'>;
+
 /** Code that only an open monitor needs; loaded when the first is opened. */
 const parts = later(() => Promise.all([import('./live-tables.ts'), import('./xfrm-table.ts')]));
 
@@ -133,6 +138,14 @@ export class XfrmMonitor
   #xfrmStat: XfrmStat | undefined;
   #slow = false;
   #overruns = 0;
+
+  static {
+    lateSnapshot = (monitor) => ({
+      states: monitor.#tables.tables.state.late(),
+      policies: monitor.#tables.tables.policy.late(),
+      countersReadAt: monitor.#countersReadAt,
+    });
+  }
 
   /**
    * Opens a monitor. Whatever happens after the promise is fulfilled is reported as a change.

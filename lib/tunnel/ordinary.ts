@@ -62,7 +62,7 @@ export function ordinaryPart(
           obstacles: ALL_CLEAR,
           acquiredAt: undefined,
         },
-        members: uidsOf(group.sas, all),
+        members: numbersOf(group.sas, all),
         acquired: NONE,
         labels: UNLABELLED,
       },
@@ -92,13 +92,13 @@ function isBetween({ demands }: Policy, local: string, remote: string): boolean 
   return direction === 'out' ? from === local && to === remote : from === remote && to === local;
 }
 
-/** Of all members, in an array of just its length. */
-function uidsOf(sas: Few<Sa>, policies: readonly Policy[]): string[] {
-  const uids = new Array<string>(sizeOf(sas) + policies.length);
+/** Their numbers, in an array of just its length. */
+function numbersOf(sas: Few<Sa>, policies: readonly Policy[]): number[] {
+  const numbers = new Array<number>(sizeOf(sas) + policies.length);
   let count = 0;
-  for (const { uid } of each(sas)) uids[count++] = uid;
-  for (const { uid } of policies) uids[count++] = uid;
-  return uids;
+  for (const { incarnation } of each(sas)) numbers[count++] = incarnation;
+  for (const { incarnation } of policies) numbers[count++] = incarnation;
+  return numbers;
 }
 
 /** The SAs by direction, if there are some both ways and each serves the policies of its own. */

@@ -51,7 +51,8 @@ export interface SaNeed {
 
 /** A pending request for an SA. */
 export interface PendingAcquire extends SaNeed {
-  readonly uid: string;
+  /** Negative, unlike those of incarnations. */
+  readonly number: number;
   /** Monotonic. */
   readonly at: number;
   readonly saddr: string;
@@ -153,8 +154,8 @@ export const UNLABELLED: Labels = { marks: [undefined], ifIds: [undefined] };
 export interface GroupPart {
   readonly labels: Labels;
   readonly contents: TunnelContents;
-  /** What partly stays the same through rekeys: uids of SAs, policies and requests. */
-  readonly members: readonly string[];
+  /** What partly stays the same through rekeys: the numbers of SAs, policies and requests. */
+  readonly members: readonly number[];
   readonly acquired: readonly PendingAcquire[];
 }
 
@@ -192,7 +193,7 @@ export interface Surroundings {
 }
 
 type Any = Member & {
-  readonly uid: string;
+  readonly number: number;
   readonly sa?: Sa;
   readonly acquired?: PendingAcquire;
   readonly policy?: Policy;
@@ -223,28 +224,28 @@ export function partsOfGroup(
   const { local, remote } = orientation;
   const members: Any[] = [];
   for (const sa of each(group.sas)) {
-    const { uid, entry } = sa;
+    const { incarnation: number, entry } = sa;
     const { selector, spi } = entry.value;
     const { mark, ifId } = entry.value;
     const needed = { pair, selector, mark, ifId };
     if (sa.isLarval && spi === 0 && surroundings.isLeftOver(needed)) continue;
     const direction = directionOf(entry.value, local);
-    members.push({ uid, direction, isPolicy: false, mark, ifId, sa });
+    members.push({ number, direction, isPolicy: false, mark, ifId, sa });
   }
   for (const acquired of group.acquired) {
     if (surroundings.isLeftOver(acquired)) continue;
-    const { uid, mark, ifId } = acquired;
+    const { number, mark, ifId } = acquired;
     const direction = directionOf(acquired, local);
-    members.push({ uid, direction, isPolicy: false, mark, ifId, acquired });
+    members.push({ number, direction, isPolicy: false, mark, ifId, acquired });
   }
   for (const policy of each(group.policies)) {
-    const { uid, entry } = policy;
+    const { incarnation: number, entry } = policy;
     const mine = policy.demands.filter(here);
     const [first] = mine;
     if (first === undefined) continue;
     const direction: TrafficDirection = fits(first, local, remote) ? 'out' : 'in';
     const { mark, ifId } = entry.value;
-    members.push({ uid, direction, isPolicy: true, mark, ifId, policy, demands: mine });
+    members.push({ number, direction, isPolicy: true, mark, ifId, policy, demands: mine });
   }
   // A larval SA without a reqid only reserves an SPI, for any tunnel between these endpoints.
   const counts = ({ sa }: Any) => !sa?.isLarval || reqid !== 0;
@@ -387,7 +388,7 @@ function joined(
         works && reqids.size === 1 ? NONE : kept(members.flatMap(({ demands }) => demands ?? [])),
       acquiredAt: works ? undefined : acquired.at(-1)?.at,
     },
-    members: members.map(({ uid }) => uid),
+    members: members.map(({ number }) => number),
     acquired,
     labels: members.some(({ mark, ifId }) => mark || ifId)
       ? { marks: members.map(({ mark }) => mark), ifIds: members.map(({ ifId }) => ifId) }
@@ -397,7 +398,9 @@ function joined(
 
 /** Compares by order of addition. */
 export function byAge(a: Sa, b: Sa): number {
-  return a.entry.value.current.addedAt - b.entry.value.current.addedAt || a.order - b.order;
+  return (
+    a.entry.value.current.addedAt - b.entry.value.current.addedAt || a.incarnation - b.incarnation
+  );
 }
 
 /**
@@ -413,7 +416,7 @@ export function matchRecords(
   const members = parts.map((part) => new Set(part.members));
   for (const record of each(known)) {
     parts.forEach(({ labels }, part) => {
-      const shared = record.members.filter((uid) => members[part]?.has(uid)).length;
+      const shared = record.members.filter((one) => members[part]?.has(one)).length;
       if (shared > 0 || fitsLabels(record, labels)) pairs.push({ part, record, shared });
     });
   }

@@ -1,5 +1,6 @@
 /** All SAs and policies of a host, indexed by what a change may affect. @module */
 import { isDeepStrictEqual } from 'node:util';
+import { incarnationOf } from '../monitor/table.ts';
 import { hasSpi } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -61,15 +62,18 @@ export class SaGroups {
     () => this.groups,
     ({ pair }) => pair,
   );
-  readonly #byReqid = new MultiMap<number, SaGroup>();
-  /** By uid. */
-  readonly #sas = new LateMap<string, Sa>(
-    () => this.#allSas(),
-    ({ uid }) => [uid],
+  readonly #byReqid = new LateMap<number, SaGroup>(
+    () => this.groups,
+    ({ reqid }) => [reqid],
   );
-  readonly #policies = new LateMap<string, Policy>(
+  /** By incarnation. */
+  readonly #sas = new LateMap<number, Sa>(
+    () => this.#allSas(),
+    ({ incarnation }) => [incarnation],
+  );
+  readonly #policies = new LateMap<number, Policy>(
     () => this.#allPolicies(),
-    ({ uid }) => [uid],
+    ({ incarnation }) => [incarnation],
   );
   /** Policies that cover more SAs than their own. */
   readonly #covers = new MultiMap<GroupsKey, Policy>();
@@ -89,8 +93,8 @@ export class SaGroups {
     () => this.#allPolicies(),
     ({ entry }) => sourcesOf(entry.value),
   );
-  /** Policies without templates, by uid. */
-  readonly #shunts = new Map<string, Policy>();
+  /** Policies without templates, by incarnation. */
+  readonly #shunts = new Map<number, Policy>();
   /**
    * How many demands have an address as this host's, and as a peer's; made when someone asks for the
    * first time, which no ordinary tunnel does.
@@ -139,20 +143,20 @@ export class SaGroups {
   }
 
   /** @param value as far as it is known: found with its group, it needs no index */
-  sa(uid: string, value: XfrmState): Sa | undefined {
+  sa(incarnation: number, value: XfrmState): Sa | undefined {
     if (!hasSpi(value.proto)) return undefined;
     const near = this.#groupOf(pairKey(pairOf(value.saddr, value.daddr)), value.reqid);
-    return among(near?.sas, uid) ?? this.#sas.first(uid);
+    return among(near?.sas, incarnation) ?? this.#sas.first(incarnation);
   }
 
   /** A policy with templates. @param value as of an SA */
-  policy(uid: string, value: XfrmPolicy): Policy | undefined {
+  policy(incarnation: number, value: XfrmPolicy): Policy | undefined {
     for (const { from, to, reqid } of demandsOf(value)) {
       const near = this.#groupOf(pairKey(pairOf(from, to)), reqid)?.policies;
-      const found = among(near, uid);
+      const found = among(near, incarnation);
       if (found) return found;
     }
-    return this.#policies.first(uid);
+    return this.#policies.first(incarnation);
   }
 
   *#allSas(): Generator<Sa, undefined> {
@@ -507,7 +511,7 @@ export class SaGroups {
       this.#byEnds.set(ends, including(all, group));
       this.#byKey.add(group);
       this.#byAddress.add(group);
-      this.#byReqid.add(reqid, group);
+      this.#byReqid.add(group);
     }
     this.#last = group;
     return group;
@@ -522,7 +526,7 @@ export class SaGroups {
     else this.#byEnds.set(group.ends, left);
     this.#byKey.delete(group);
     this.#byAddress.delete(group);
-    this.#byReqid.delete(group.reqid, group);
+    this.#byReqid.delete(group);
   }
 
   addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
@@ -593,12 +597,12 @@ export class SaGroups {
 
   addPolicy(entry: PolicyEntry, changedAt: number): void {
     const demands = this.#demands.of(entry.value);
-    const policy: Policy = { uid: entry.uid, entry, demands, changedAt };
+    const policy: Policy = { incarnation: incarnationOf(entry), entry, demands, changedAt };
     this.#index.add(policy);
     this.#taken(policy);
     this.#asked(entry.value.dir);
     if (demands.length === 0) {
-      this.#shunts.set(policy.uid, policy);
+      this.#shunts.set(policy.incarnation, policy);
       return;
     }
     this.#policies.add(policy);
@@ -619,10 +623,10 @@ export class SaGroups {
     this.#cover(demands);
   }
 
-  removeShunt(uid: string): void {
-    const shunt = this.#shunts.get(uid);
+  removeShunt(incarnation: number): void {
+    const shunt = this.#shunts.get(incarnation);
     if (shunt === undefined) return;
-    this.#shunts.delete(uid);
+    this.#shunts.delete(incarnation);
     this.#index.delete(shunt);
     this.#taken(shunt);
     this.#asked(shunt.entry.value.dir);
@@ -708,9 +712,12 @@ const asLeaving = (policy: Policy, selector: XfrmSelector): Policy => ({
 });
 
 /** One of some, unless there are too many to look through. */
-function among<Member extends Sa | Policy>(some: Few<Member>, uid: string): Member | undefined {
+function among<Member extends Sa | Policy>(
+  some: Few<Member>,
+  incarnation: number,
+): Member | undefined {
   if (sizeOf(some) > FEW) return undefined;
-  for (const one of each(some)) if (one.uid === uid) return one;
+  for (const one of each(some)) if (one.incarnation === incarnation) return one;
   return undefined;
 }
 

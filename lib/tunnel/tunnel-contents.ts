@@ -1,5 +1,5 @@
 /** The contents of a tunnel: its SAs and policies, as the join keeps them. @module */
-import { incarnationOf } from '../monitor/table.ts';
+import { incarnationOf, plainEntry } from '../monitor/table.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
 import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
@@ -23,6 +23,8 @@ export const both = <T>(of: (direction: TrafficDirection) => T): PerDirection<T>
 /** An SA and what the join knows about it. */
 export class Sa {
   readonly group: SaGroup;
+  /** Those added later have higher numbers. */
+  readonly incarnation: number;
   entry: StateEntry;
   /** Its entry by a reading of the counters, until its group is evaluated by that. */
   read: StateEntry | undefined;
@@ -39,6 +41,7 @@ export class Sa {
   constructor(group: SaGroup, entry: StateEntry, came: EventTime, heard: boolean) {
     const { value } = entry;
     this.group = group;
+    this.incarnation = incarnationOf(entry);
     this.entry = entry;
     this.read = undefined;
     this.came = came.monotonic;
@@ -50,19 +53,10 @@ export class Sa {
     this.isLarval = isLarval(value);
     this.softAt = isSoftSpent(value) ? came.wall : undefined;
   }
-
-  get uid(): string {
-    return this.entry.uid;
-  }
-
-  /** Order of addition, for SAs added within the same second. */
-  get order(): number {
-    return incarnationOf(this.entry.uid);
-  }
 }
 
 export interface Policy {
-  readonly uid: string;
+  readonly incarnation: number;
   readonly entry: PolicyEntry;
   readonly demands: readonly TemplateDemand[];
   /** When it was created or last changed, monotonic. */
@@ -111,9 +105,9 @@ export const NO_CONTENTS: TunnelContents = {
 
 /** The contents in the form that a tunnel shows. */
 export const entriesOf = (contents: TunnelContents) => ({
-  sas: both((direction) => serving(contents, direction).map(({ entry }) => entry)),
-  larval: kept(contents.larval.map(({ entry }) => entry)),
-  policies: kept(contents.policies.map(({ entry }) => entry)),
+  sas: both((direction) => serving(contents, direction).map(({ entry }) => plainEntry(entry))),
+  larval: kept(contents.larval.map(({ entry }) => plainEntry(entry))),
+  policies: kept(contents.policies.map(({ entry }) => plainEntry(entry))),
 });
 
 /** The SAs of a direction, including those from any source. */

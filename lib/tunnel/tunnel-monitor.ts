@@ -12,7 +12,7 @@ import { counterReading } from '../monitor/changes.ts';
 import { type ListenersByKind, LiveEmitter } from '../monitor/event-hub.ts';
 import { watchPath } from '../monitor/namespace-watch.ts';
 import { type WaitOptions, waitFor } from '../monitor/wait-for.ts';
-import { onDefaults, type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
+import { lateSnapshot, onDefaults, type XfrmChange, XfrmMonitor } from '../monitor/xfrm-monitor.ts';
 import { type RefreshOptions, refreshSignal } from '../monitor/xfrm-monitor-options.ts';
 import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import { NETLINK_XFRM } from '../netlink/constants.ts';
@@ -194,7 +194,7 @@ export class TunnelMonitor
     this.#addresses = addresses;
     this.#held = held;
     this.#owners = new SocketOwners({ netns: held.netns });
-    const { states, policies, countersReadAt } = below.snapshot();
+    const { states, policies, countersReadAt } = lateSnapshot(below);
     const { has, isLocal, lost } = addresses.local;
     const emit = (event: TunnelEvent) => this.#events.push(event);
     const host = { has, isLocal, lost, emit, claimant: this.#claimant };

@@ -83,7 +83,7 @@ export class TunnelRecord implements Due {
   orientation: Orientation | undefined;
   /** The marks and interface IDs that its members have, or last had. */
   labels: Labels = NO_LABELS;
-  members: readonly string[] = NONE;
+  members: readonly number[] = NONE;
   hadSas = false;
   /** The reason of its last `down`. */
   downReason: TunnelDownReason | undefined;

@@ -233,14 +233,15 @@ export class Tunnels {
   /** A change of the tables. {@link flush} then reports its effect on tunnels. */
   change(change: ObjectChange<XfrmObjectTypes>): void {
     const { kind, uid, time } = change;
+    const incarnation = incarnationOf(change);
     if (change.object === 'policy') {
       const { id, value, countersReadAt } = change;
       const entry = { id, uid, value, countersReadAt };
       const before = kind === 'updated' ? change.before : value;
-      const known = kind === 'added' ? undefined : this.#members.policy(uid, before);
+      const known = kind === 'added' ? undefined : this.#members.policy(incarnation, before);
       const portId = kind === 'removed' ? change.portId : undefined;
       if (known) this.#members.removePolicy(known, { portId, time });
-      else this.#members.removeShunt(uid);
+      else this.#members.removeShunt(incarnation);
       if (kind === 'added' || kind === 'updated') this.#members.addPolicy(entry, time.monotonic);
       else if (kind === 'expiring') this.#members.addPolicy(entry, known?.changedAt ?? -Infinity);
       return;
@@ -252,7 +253,7 @@ export class Tunnels {
       this.#members.addSa(entry, time, heard);
       return;
     }
-    const sa = this.#members.sa(uid, kind === 'updated' ? change.before : value);
+    const sa = this.#members.sa(incarnation, kind === 'updated' ? change.before : value);
     if (sa === undefined) return;
     const { group } = sa;
     if (kind === 'removed') {
@@ -289,9 +290,9 @@ export class Tunnels {
     const template = templates?.find((one) => one.proto === proto);
     const pair = pairOf(saddr, daddr);
     const group = this.#members.group(saddr, daddr, template?.reqid ?? 0);
-    const uid = `acquire ${this.#members.nextOrder}`;
+    const number = -this.#members.nextOrder;
     const at = now.monotonic;
-    group.ask({ uid, at, pair, selector, saddr, mark, ifId, record: undefined });
+    group.ask({ number, at, pair, selector, saddr, mark, ifId, record: undefined });
     this.#members.dirty.add(group);
   }
 
@@ -337,7 +338,7 @@ export class Tunnels {
     this.#isKnown = false;
     for (const entry of states) {
       if (++count % MORE === 0) yield;
-      const sa = this.#members.sa(entry.uid, entry.value);
+      const sa = this.#members.sa(incarnationOf(entry), entry.value);
       // Unchanged values are the same object (lib/monitor/staging-tables.ts).
       if (sa === undefined || sa.entry.value === entry.value) continue;
       sa.read = entry;
@@ -854,7 +855,7 @@ function inOrder(entries: Iterable<StateEntry>): Iterable<StateEntry> {
   const numbers = new Float64Array(all.length);
   let [rise, fall] = [true, true];
   for (let i = 0; i < all.length; i++) {
-    numbers[i] = incarnationOf((all[i] as StateEntry).uid);
+    numbers[i] = incarnationOf(all[i] as StateEntry);
     const [before, number] = [numbers[i - 1], numbers[i] as number];
     if (before === undefined) continue;
     rise &&= number > before;
