@@ -47,7 +47,8 @@ class ReadAhead {
   bool Fill(int received);
   template <typename Add>
   bool UntilAdded(Add add);
-  void Publish();
+  // Wakes the loop, if it sleeps and something can be taken.
+  void Wake();
   void Wait(bool for_datagrams);
 
   ReceiveBuffers buffers_;
