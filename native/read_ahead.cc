@@ -14,8 +14,8 @@
 
 namespace {
 
-// While more is waiting, the loop is woken for so many bytes: it sleeps again after each, and waking
-// it took an eighth of the time of the command that prints events.
+// While more is waiting, the loop is woken for so many bytes: it sleeps again after each, and
+// waking it took an eighth of the time of the command that prints events.
 constexpr size_t kWorthWaking = Ring::kLeast;
 
 void Signal(int eventfd) {
