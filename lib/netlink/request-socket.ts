@@ -152,7 +152,7 @@ export class RequestSocket {
     if (this.#pending.size === 0) this.pause();
   }
 
-  /** Stops reading, which also stops the kernel from producing more of a dump. */
+  /** Stops reading, which also stops the kernel from producing more of a dump than is read ahead. */
   pause(): void {
     this.#reading = false;
     if (!this.#socket.closed) this.#socket.pause();
