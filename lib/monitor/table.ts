@@ -16,8 +16,9 @@ export interface TableEntry<Value> {
 /** The uid of an incarnation: those added later have higher numbers. */
 export const uidOf = (id: string, incarnation: number): string => flat(`${id} #${incarnation}`);
 /** The number of an entry's incarnation. */
-export const incarnationOf = (entry: Pick<TableEntry<unknown>, 'uid'>): number =>
-  entry instanceof LateEntry ? entry.incarnation : numberOf(entry.uid);
+export const incarnationOf = (
+  entry: Pick<TableEntry<unknown>, 'uid'> | LateEntry<unknown>,
+): number => (entry instanceof LateEntry ? entry.incarnation : numberOf(entry.uid));
 const numberOf = (uid: string): number => Number(uid.slice(uid.lastIndexOf('#') + 1));
 /** The id of a uid. */
 export const idOf = (uid: string): string => uid.slice(0, uid.lastIndexOf(' #'));
@@ -29,11 +30,11 @@ type Id<Value> = string | ((value: Value) => string);
  * An entry whose texts are made when someone asks for them: for most of a table's objects nobody
  * does, and they take as long and as much memory as the objects. To show, take {@link LateEntry.made}.
  */
-export class LateEntry<Value> implements TableEntry<Value> {
+export class LateEntry<Value> {
   readonly incarnation: number;
   readonly value: Value;
   readonly countersReadAt: EventTime;
-  readonly #id: Id<Value>;
+  readonly #id: Id<never>;
   #made: TableEntry<Value> | undefined;
 
   constructor(incarnation: number, value: Value, countersReadAt: EventTime, id: Id<Value>) {
@@ -43,27 +44,20 @@ export class LateEntry<Value> implements TableEntry<Value> {
     this.#id = id;
   }
 
-  get id(): string {
-    return this.made.id;
-  }
-
-  get uid(): string {
-    return this.made.uid;
-  }
-
-  /** The same as plain data. */
+  /** The entry, as the table has it. */
   get made(): TableEntry<Value> {
     const { value, countersReadAt } = this;
     if (this.#made === undefined) {
-      const id = typeof this.#id === 'string' ? this.#id : this.#id(value);
+      const id = typeof this.#id === 'string' ? this.#id : this.#id(value as never);
       this.#made = { id, uid: uidOf(id, this.incarnation), value, countersReadAt };
     }
     return this.#made;
   }
 }
 
-/** An entry as plain data. */
-export const plainEntry = <Value>(entry: TableEntry<Value>): TableEntry<Value> =>
+export type AnyEntry<Value> = TableEntry<Value> | LateEntry<Value>;
+
+export const madeEntry = <Value>(entry: AnyEntry<Value>): TableEntry<Value> =>
   entry instanceof LateEntry ? entry.made : entry;
 
 /** What tells rows apart. A number where there is one: it takes no memory, and half of the time. */
@@ -173,14 +167,14 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 
   /** All entries as they are now, in insertion order; see {@link LateEntry}. */
-  late(): TableEntry<Value>[] {
-    const all: TableEntry<Value>[] = [];
+  late(): AnyEntry<Value>[] {
+    const all: AnyEntry<Value>[] = [];
     for (const row of this.#rows.values()) {
       const { key, value, entry, incarnation } = row;
       if (value === undefined) continue;
       const id = this.#idOf ?? String(key);
       const late = entry ? this.entryOf(row) : undefined;
-      all.push(late ?? new LateEntry(incarnation, value, readAtOf(row), id));
+      all.push(late ?? new LateEntry<Value>(incarnation, value, readAtOf(row), id));
     }
     return all;
   }

@@ -11,6 +11,7 @@ import { XfrmClient } from '../xfrm/client.ts';
 import * as X from '../xfrm/constants.ts';
 import { decodeListedPolicy, decodeListedState, decodeXfrm } from '../xfrm/decode.ts';
 import type { AcquireEvent, MappingEvent, ReportEvent, XfrmEvent } from '../xfrm/events.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults } from '../xfrm/types.ts';
 import type { NamespaceGone, ObjectChange, SyncReport, TableChange } from './changes.ts';
 import { type EventCount, EventCounts } from './event-counts.ts';
@@ -21,6 +22,7 @@ import type { LiveTables, TakeDumped } from './live-tables.ts';
 import { watchPath } from './namespace-watch.ts';
 import type { OverrunEvent } from './overrun.ts';
 import type { MalformedEvent } from './subscribe.ts';
+import type { AnyEntry } from './table.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 import {
   MONITOR_OPTIONS,
@@ -92,9 +94,11 @@ const LISTED = {
 export const onDefaults = new WeakMap<XfrmMonitor, Set<() => void>>();
 
 /** What {@link XfrmMonitor.snapshot} says of the tables, with late entries (table.ts). */
-export let lateSnapshot: (
-  monitor: XfrmMonitor,
-) => Pick<XfrmSnapshot, 'states' | 'policies' | 'countersReadAt'>;
+export let lateSnapshot: (monitor: XfrmMonitor) => {
+  readonly states: AnyEntry<XfrmState>[];
+  readonly policies: AnyEntry<XfrmPolicy>[];
+  readonly countersReadAt: EventTime;
+};
 
 /** Code that only an open monitor needs; loaded when the first is opened. */
 const parts = later(() => Promise.all([import('./live-tables.ts'), import('./xfrm-table.ts')]));

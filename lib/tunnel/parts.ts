@@ -1,5 +1,6 @@
 /** The parts of a tunnel with several reqids. @module */
 
+import { madeEntry } from '../monitor/table.ts';
 import { has } from './few.ts';
 import type { SaGroup } from './sa-group.ts';
 import { NO_TRAFFIC, withTraffic } from './sa-limits.ts';
@@ -22,8 +23,8 @@ export function partsOf(
     return {
       reqid: group.reqid,
       protocol,
-      sas: both((direction) => sas[direction].map(({ entry }) => entry)),
-      policies: policies.map(({ entry }) => entry),
+      sas: both((direction) => sas[direction].map(({ entry }) => madeEntry(entry))),
+      policies: policies.map(({ entry }) => madeEntry(entry)),
       traffic: both((direction) =>
         values[direction].filter(({ proto }) => proto === protocol).reduce(withTraffic, NO_TRAFFIC),
       ),

@@ -1,8 +1,7 @@
 /** All SAs and policies of a host, indexed by what a change may affect. @module */
 import { isDeepStrictEqual } from 'node:util';
-import { incarnationOf } from '../monitor/table.ts';
+import { type AnyEntry, incarnationOf, LateEntry } from '../monitor/table.ts';
 import { hasSpi } from '../monitor/xfrm-objects.ts';
-import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { contains, isSame, isWild, meet, mirrored, withPortsExchanged } from '../xfrm/matching.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
@@ -529,7 +528,7 @@ export class SaGroups {
     this.#byReqid.delete(group);
   }
 
-  addSa(entry: StateEntry, came: EventTime, heard: boolean): void {
+  addSa(entry: AnyEntry<XfrmState>, came: EventTime, heard: boolean): void {
     const { saddr, daddr, reqid, proto, spi } = entry.value;
     if (!hasSpi(proto)) return;
     const group = this.group(saddr, daddr, reqid);
@@ -595,7 +594,7 @@ export class SaGroups {
     return destinations.size;
   }
 
-  addPolicy(entry: PolicyEntry, changedAt: number): void {
+  addPolicy(entry: AnyEntry<XfrmPolicy>, changedAt: number): void {
     const demands = this.#demands.of(entry.value);
     const policy: Policy = { incarnation: incarnationOf(entry), entry, demands, changedAt };
     this.#index.add(policy);
@@ -705,11 +704,12 @@ function countRoles(
 
 const NO_LABEL: Label = {};
 
-/** A policy as if it was for packets that leave. */
-const asLeaving = (policy: Policy, selector: XfrmSelector): Policy => ({
-  ...policy,
-  entry: { ...policy.entry, value: { ...policy.entry.value, dir: 'out', selector } },
-});
+/** A policy as if it was for packets that leave; it is not shown. */
+const asLeaving = (policy: Policy, selector: XfrmSelector): Policy => {
+  const { value, countersReadAt } = policy.entry;
+  const leaving: XfrmPolicy = { ...value, dir: 'out', selector };
+  return { ...policy, entry: new LateEntry(policy.incarnation, leaving, countersReadAt, '') };
+};
 
 /** One of some, unless there are too many to look through. */
 function among<Member extends Sa | Policy>(

@@ -1,10 +1,9 @@
 /** The contents of a tunnel: its SAs and policies, as the join keeps them. @module */
-import { incarnationOf, plainEntry } from '../monitor/table.ts';
+import { type AnyEntry, incarnationOf, madeEntry } from '../monitor/table.ts';
 import { isLarval } from '../monitor/xfrm-objects.ts';
-import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import type { IpsecProto } from '../xfrm/names.ts';
-import type { XfrmState } from '../xfrm/objects.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { TemplateDemand } from './endpoints.ts';
 import { firstOf, kept, NONE } from './few.ts';
 import { ALL_CLEAR, type Obstacle } from './policy-match.ts';
@@ -25,9 +24,9 @@ export class Sa {
   readonly group: SaGroup;
   /** Those added later have higher numbers. */
   readonly incarnation: number;
-  entry: StateEntry;
+  entry: AnyEntry<XfrmState>;
   /** Its entry by a reading of the counters, until its group is evaluated by that. */
-  read: StateEntry | undefined;
+  read: AnyEntry<XfrmState> | undefined;
   /** When it was added, monotonic. */
   readonly came: number;
   /** Whether it existed at the start or an event reported it; else a resync found it. */
@@ -38,7 +37,7 @@ export class Sa {
   softAt: number | undefined;
   record: TunnelRecord | undefined;
 
-  constructor(group: SaGroup, entry: StateEntry, came: EventTime, heard: boolean) {
+  constructor(group: SaGroup, entry: AnyEntry<XfrmState>, came: EventTime, heard: boolean) {
     const { value } = entry;
     this.group = group;
     this.incarnation = incarnationOf(entry);
@@ -57,7 +56,7 @@ export class Sa {
 
 export interface Policy {
   readonly incarnation: number;
-  readonly entry: PolicyEntry;
+  readonly entry: AnyEntry<XfrmPolicy>;
   readonly demands: readonly TemplateDemand[];
   /** When it was created or last changed, monotonic. */
   readonly changedAt: number;
@@ -105,9 +104,9 @@ export const NO_CONTENTS: TunnelContents = {
 
 /** The contents in the form that a tunnel shows. */
 export const entriesOf = (contents: TunnelContents) => ({
-  sas: both((direction) => serving(contents, direction).map(({ entry }) => plainEntry(entry))),
-  larval: kept(contents.larval.map(({ entry }) => plainEntry(entry))),
-  policies: kept(contents.policies.map(({ entry }) => plainEntry(entry))),
+  sas: both((direction) => serving(contents, direction).map(({ entry }) => madeEntry(entry))),
+  larval: kept(contents.larval.map(({ entry }) => madeEntry(entry))),
+  policies: kept(contents.policies.map(({ entry }) => madeEntry(entry))),
 });
 
 /** The SAs of a direction, including those from any source. */

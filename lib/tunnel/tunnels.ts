@@ -5,12 +5,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { flat } from '../base/flat.ts';
 import type { ObjectChange } from '../monitor/changes.ts';
-import { incarnationOf } from '../monitor/table.ts';
+import { type AnyEntry, incarnationOf } from '../monitor/table.ts';
 import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
-import type { PolicyEntry, StateEntry } from '../monitor/xfrm-views.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, MappingEvent } from '../xfrm/events.ts';
+import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults } from '../xfrm/types.ts';
 import type { LocalAddresses, LostAddress } from './addresses.ts';
 import { Deadlines } from './deadlines.ts';
@@ -193,7 +193,11 @@ export class Tunnels {
   }
 
   /** Adds everything that exists at the start, without reports. */
-  open(states: Iterable<StateEntry>, policies: Iterable<PolicyEntry>, now: EventTime): void {
+  open(
+    states: Iterable<AnyEntry<XfrmState>>,
+    policies: Iterable<AnyEntry<XfrmPolicy>>,
+    now: EventTime,
+  ): void {
     const opening = this.opening(states, policies, now);
     while (!opening.next().done);
   }
@@ -203,8 +207,8 @@ export class Tunnels {
    * the start.
    */
   *opening(
-    states: Iterable<StateEntry>,
-    policies: Iterable<PolicyEntry>,
+    states: Iterable<AnyEntry<XfrmState>>,
+    policies: Iterable<AnyEntry<XfrmPolicy>>,
     now: EventTime,
   ): Generator<undefined, undefined> {
     let count = 0;
@@ -304,7 +308,7 @@ export class Tunnels {
    * @param states at least those whose counters moved, as a live table has them as that goes on
    * @param began when the reading began
    */
-  readCounters(states: Iterable<StateEntry>, now: EventTime, began = now): void {
+  readCounters(states: Iterable<AnyEntry<XfrmState>>, now: EventTime, began = now): void {
     this.#counting = this.#count(states, now, began);
   }
 
@@ -329,7 +333,7 @@ export class Tunnels {
 
   /** Evaluates tunnels by a reading, in slices. It is given the time at which each begins. */
   *#count(
-    states: Iterable<StateEntry>,
+    states: Iterable<AnyEntry<XfrmState>>,
     read: EventTime,
     began: EventTime,
   ): Generator<undefined, undefined, EventTime> {
@@ -850,12 +854,12 @@ export class Tunnels {
 }
 
 /** Entries in the order in which they were added. */
-function inOrder(entries: Iterable<StateEntry>): Iterable<StateEntry> {
+function inOrder(entries: Iterable<AnyEntry<XfrmState>>): Iterable<AnyEntry<XfrmState>> {
   const all = [...entries];
   const numbers = new Float64Array(all.length);
   let [rise, fall] = [true, true];
   for (let i = 0; i < all.length; i++) {
-    numbers[i] = incarnationOf(all[i] as StateEntry);
+    numbers[i] = incarnationOf(all[i] as AnyEntry<XfrmState>);
     const [before, number] = [numbers[i - 1], numbers[i] as number];
     if (before === undefined) continue;
     rise &&= number > before;
@@ -866,7 +870,7 @@ function inOrder(entries: Iterable<StateEntry>): Iterable<StateEntry> {
   if (fall) return all.reverse();
   const places = all.map((_, i) => i);
   places.sort((a, b) => (numbers[a] as number) - (numbers[b] as number));
-  return places.map((place) => all[place] as StateEntry);
+  return places.map((place) => all[place] as AnyEntry<XfrmState>);
 }
 
 function leave(record: TunnelRecord, group: SaGroup): void {
