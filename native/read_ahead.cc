@@ -14,9 +14,11 @@
 
 namespace {
 
-// While more is waiting, the loop is woken for so many bytes: it sleeps again after each, and
-// waking it took an eighth of the time of the command that prints events.
+// While more is waiting, the loop is woken for at least so many bytes, or after so many full
+// batches, which may have been refused: it sleeps again after each, and waking it took an eighth
+// of the time of the command that prints events.
 constexpr size_t kWorthWaking = Ring::kLeast;
+constexpr unsigned kMostUnannounced = 16;
 
 void Signal(int eventfd) {
   const uint64_t one = 1;
@@ -76,13 +78,16 @@ void ReadAhead::Stop() {
 
 void ReadAhead::Run() {
   prctl(PR_SET_NAME, "netlink-read");
-  while (!ends_.load(std::memory_order_relaxed)) {
+  for (unsigned full = 0; !ends_.load(std::memory_order_relaxed);) {
     reading_.store(true, std::memory_order_seq_cst);
     const int received = buffers_.Receive(fd_, kBatch, control_.load(std::memory_order_relaxed));
     const bool goes_on = Fill(received);
     const bool is_full = goes_on && received == static_cast<int>(kBatch);
+    full = is_full ? full + 1 : 0;
     ring_.Publish();
-    if (!is_full || ring_.Used() >= std::min(kWorthWaking, ring_.size() / 2)) Wake();
+    if (full % kMostUnannounced == 0 || ring_.Used() >= std::min(kWorthWaking, ring_.size() / 2)) {
+      Wake();
+    }
     reading_.store(false, std::memory_order_seq_cst);
     if (!goes_on) return;
     // Otherwise there is more.

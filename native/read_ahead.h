@@ -28,7 +28,7 @@ class ReadAhead {
   void Stop();
   void ReadControl() { control_.store(true, std::memory_order_relaxed); }
 
-  // Readable while something can be taken.
+  // Readable when something is to be taken.
   int readable() const { return wake_; }
   // Takes at most `most` datagrams, as ReceiveBuffers does with Receive and Pack. `lost` is the
   // errno of losses before them, and `failed` the one that ended reading; otherwise they stay as

@@ -1,7 +1,7 @@
 /** A live view of the IPsec state: all SAs and policies, following the kernel. @module */
 import { type CheckedOptions, checkedOptions } from '../base/argument.ts';
 import { later } from '../base/later.ts';
-import { forTable, tableLists } from '../netlink/dump.ts';
+import { type DumpReading, FOR_TABLE, tableLists, toFillTable } from '../netlink/dump.ts';
 import { type EventTime, type Malformed, now } from '../netlink/event.ts';
 import { SystemError } from '../socket/error.ts';
 import { HeldNamespace } from '../socket/namespace.ts';
@@ -81,6 +81,8 @@ const GROUPS = [X.XFRMNLGRP_SA, X.XFRMNLGRP_POLICY, X.XFRMNLGRP_EXPIRE, X.XFRMNL
 /** The groups with the events of {@link KeyManagerRequest}. */
 const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
+/** For what a monitor can be opened without. */
+const SOON = { timeout: 1000 };
 /** The messages of dumps. */
 const LISTED = {
   state: { type: X.XFRM_MSG_NEWSA, decode: sharingParts(decodeListedState) },
@@ -135,6 +137,7 @@ export class XfrmMonitor
   /** The path given for the namespace, and the namespace's id. */
   readonly #path: string | undefined;
   readonly #namespaceId: string | undefined;
+  readonly #isStandIn: boolean;
   #pathWatch: Disposable | undefined;
   #countersReadAt: EventTime;
   #policyDefaults: PolicyDefaults | undefined;
@@ -198,6 +201,7 @@ export class XfrmMonitor
     this.#countersReadAt = now();
     this.#path = typeof netns === 'string' ? netns : undefined;
     this.#namespaceId = held.id;
+    this.#isStandIn = held.isStandIn;
     try {
       const groups = acquires ? [...GROUPS, ...ASKING] : GROUPS;
       this.#client = new XfrmClient({ netns: held.netns });
@@ -368,7 +372,7 @@ export class XfrmMonitor
   async #dump(take: TakeDumped<XfrmObjectTypes>): Promise<boolean> {
     // Each is taken when it is decoded.
     for (const kind of ['state', 'policy'] as const) {
-      const batches = this.#list(kind, await this.#count(kind), take).batches();
+      const batches = this.#list(kind, await this.#reading(kind), take).batches();
       while (!(await batches.next()).done);
     }
     const heard = this.#defaultsHeard;
@@ -381,22 +385,24 @@ export class XfrmMonitor
     return true;
   }
 
-  /** How many objects there are, about. */
-  async #count(kind: 'state' | 'policy'): Promise<number> {
-    if (this.#tables.isOpen) return this.#tables.tables[kind].size;
+  async #reading(kind: 'state' | 'policy'): Promise<DumpReading> {
+    if (this.#tables.isOpen || this.#isStandIn) return FOR_TABLE;
     try {
-      if (kind === 'state') return (await this.#client.getSadInfo()).count ?? 0;
-      const { counts } = await this.#client.getSpdInfo();
-      return counts ? counts.in + counts.out + counts.fwd : 0;
+      return toFillTable(await this.#count(kind));
     } catch {
-      // Whatever keeps it from answering, the dump will say.
-      return 0;
+      // If the kernel does not say, the dump will say why.
+      return FOR_TABLE;
     }
   }
 
-  #list(kind: 'state' | 'policy', count: number, take: TakeDumped<XfrmObjectTypes>) {
+  async #count(kind: 'state' | 'policy'): Promise<number> {
+    if (kind === 'state') return (await this.#client.getSadInfo(SOON)).count ?? 0;
+    const { counts } = await this.#client.getSpdInfo(SOON);
+    return counts ? counts.in + counts.out + counts.fwd : 0;
+  }
+
+  #list(kind: 'state' | 'policy', reading: DumpReading, take: TakeDumped<XfrmObjectTypes>) {
     const { type, decode } = LISTED[kind];
-    const reading = forTable(count);
     tableLists.set(this.#client, {
       reading,
       decode: (input, at, length) =>

@@ -262,8 +262,8 @@ export class Connection {
     try {
       return new RequestSocket(this.#protocol, { ...where, ...reading });
     } catch (error) {
-      // A container may have no room for another thread.
-      if (!reading?.readAhead || !isOfThread(error)) throw error;
+      // A container may have no room for another thread, or for what that needs.
+      if (!reading?.readAhead || !(error instanceof SystemError)) throw error;
       return new RequestSocket(this.#protocol, { ...where, ...reading, readAhead: 0 });
     }
   }
@@ -355,11 +355,6 @@ class Patience implements Disposable {
     this.#giveUp?.(error);
   }
 }
-
-/** Whether a thread could not be had, or what it needs (native/read_ahead.cc). */
-const isOfThread = (error: unknown): boolean =>
-  error instanceof SystemError &&
-  ['mmap', 'eventfd', 'pthread_create'].includes(error.syscall ?? '');
 
 const timedOut = (request: Request) => refusal({ request, places: [] }, TIMED_OUT);
 

@@ -36,19 +36,23 @@ export const BY_PIECES: DumpReading = { batch: 1, readAhead: 0 };
 
 /**
  * For a table, which keeps none of the pieces. Several at once: each turn of the event loop costs as
- * much as decoding some twenty objects, and much more where system calls are expensive. Many objects
- * are read ahead, if there is another processor: a tenth of the time of opening a monitor on 100,000
- * policies. On the same one, a thread would keep the event loop waiting.
+ * much as decoding some twenty objects, and much more where system calls are expensive.
+ */
+export const FOR_TABLE: DumpReading = { batch: 8, readAhead: 0 };
+
+/**
+ * To fill a table with many objects: they are read ahead, if there is another processor, which takes
+ * a tenth of the time of opening a monitor on 100,000 policies. On the same one, a thread would keep
+ * the event loop waiting. Not later: counters have the time at which they are decoded, which while a
+ * listener blocks the event loop would be late.
  *
  * @param count how many objects there are, about
  */
-export const forTable = (count: number): DumpReading => ({
-  batch: 8,
-  readAhead: count > MANY && availableParallelism() > 1 ? 2 ** 22 : 0,
-});
+export const toFillTable = (count: number): DumpReading =>
+  count > MANY && availableParallelism() > 1 ? { ...FOR_TABLE, readAhead: 2 ** 22 } : FOR_TABLE;
 
-/** Fewer are there before a thread is. */
-const MANY = 5000;
+/** Fewer are soon there without a thread. */
+const MANY = 20_000;
 
 /** Clients whose lists are for tables, and how they are read. */
 export const tableLists = new WeakMap<

@@ -136,6 +136,11 @@ export class HeldNamespace {
     return this.#standIn ?? this.#file?.descriptor;
   }
 
+  /** Whether a program answers there instead of the kernel. */
+  get isStandIn(): boolean {
+    return this.#standIn !== undefined;
+  }
+
   /** Its identity while it is held: device and inode number. undefined without /proc. */
   get id(): string | undefined {
     try {

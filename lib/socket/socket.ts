@@ -38,7 +38,8 @@ export interface NetlinkSocketOptions {
   signal?: AbortSignal | undefined;
   /**
    * Maximum number of datagrams per read, 1 to 64; default 64. With 1, the kernel produces a dump
-   * at most one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg).
+   * at most one piece ahead of its reader (net/netlink/af_netlink.c, netlink_recvmsg), unless it is
+   * read ahead.
    */
   batch?: number;
   /**

@@ -38,19 +38,21 @@ export function decodeXfrm(input: DecodeInput, at: number, length: number): Xfrm
 /**
  * Decodes the object of a message alone: the message would be a quarter of what a dump allocates.
  *
- * @param into has the object for a moment
+ * @param into has the object for a moment, and no other
  * @throws DecodeError as {@link decodeXfrm}
  */
 const listed =
   <Key extends 'state' | 'policy', Value>(
     key: Key,
     body: { read(input: DecodeInput, from: number, end: number, into: Record<Key, Value>): void },
-    into = {} as Record<Key, Value>,
+    into = {} as Record<Key, Value | undefined>,
   ): DecodeMessage<Value> =>
   (input, at, length) => {
     try {
-      body.read(input, at + NLMSG_HDRLEN, at + length, into);
-      return into[key];
+      body.read(input, at + NLMSG_HDRLEN, at + length, into as Record<Key, Value>);
+      const value = into[key] as Value;
+      into[key] = undefined;
+      return value;
     } catch (error) {
       throw inMessage(error, messageType(input.view, at));
     }
