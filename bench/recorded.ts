@@ -37,7 +37,7 @@ const path = join(import.meta.dirname, '../../bench/recorded.json');
 export const readRecorded = (): Recorded => JSON.parse(readFileSync(path, 'utf8'));
 
 export const writeRecorded = (recorded: Recorded): void =>
-  writeFileSync(path, `${JSON.stringify(recorded, null, 1)}\n`);
+  writeFileSync(path, `${JSON.stringify(recorded, null, 2)}\n`);
 
 const comparisonsOf = ({ host, lab }: Results) => [
   ...host.comparisons,
