@@ -83,6 +83,7 @@ const ASKING = [X.XFRMNLGRP_ACQUIRE, X.XFRMNLGRP_MAPPING, X.XFRMNLGRP_REPORT];
 
 /** For what a monitor can be opened without. */
 const SOON = { timeout: 1000 };
+
 /** The messages of dumps. */
 const LISTED = {
   state: { type: X.XFRM_MSG_NEWSA, decode: sharingParts(decodeListedState) },
