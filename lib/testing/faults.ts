@@ -7,6 +7,7 @@ import { shown } from '../base/shown.ts';
 import { NETLINK_ROUTE, NETLINK_XFRM } from '../netlink/constants.ts';
 import { KernelError } from '../netlink/kernel-error.ts';
 import { NetlinkConnection } from '../netlink/netlink-connection.ts';
+import { encodeRoute } from '../route/encode.ts';
 import { RTM_DELQDISC, RTM_NEWQDISC } from '../route/message-constants.ts';
 import { NetlinkSocket } from '../socket/index.ts';
 import { AF_INET, addressFamily } from '../wire/address.ts';
@@ -94,7 +95,32 @@ export function loseEvents(host: NetworkNamespace): number {
   throw new TestingError('ERR_LACKING', `${host.name}: no socket lost an event; ${hint}`);
 }
 
-/** Cuts the cable between two hosts. @returns a function that restores it, with its addresses and routes */
+/**
+ * Makes a host ask anew for neighbours that did not answer: until the kernel gives one up, 3 s after the first question,
+ * packets to it wait for the next question, and are dropped then (net/core/neighbour.c, neigh_timer_handler).
+ */
+async function forgetSilent(host: Host, index: number): Promise<void> {
+  const { items } = await host.route.listNeighbours({ index });
+  const socket = new NetlinkSocket({ protocol: NETLINK_ROUTE, netns: host.netns });
+  try {
+    const writer = new MessageWriter();
+    for (const { family, dst, lladdr } of items) {
+      if (lladdr !== undefined) continue;
+      const neighbour = { family, index, dst };
+      encodeRoute(writer, { kind: 'request', message: 'DELNEIGH', neighbour });
+    }
+    // Without an answer: that one is gone by now is as good.
+    if (writer.length > 0) socket.send(writer.written());
+  } finally {
+    await socket.close();
+  }
+}
+
+/**
+ * Cuts the cable between two hosts.
+ *
+ * @returns a function that restores it, with its addresses and routes, and waits until packets pass it
+ */
 export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
   hosts({ left, right });
   const index = right.cableTo(left);
@@ -110,7 +136,10 @@ export async function cutLink(left: Host, right: Host): Promise<UndoFault> {
       if (scope !== 'link') await route.replaceAddress({ ...own, flags });
     }
     await untilUp(right, left);
+    await untilUp(left, right);
     for (const one of routes) if (one.oif === index) await route.replaceRoute(one);
+    await forgetSilent(left, left.cableTo(right));
+    await forgetSilent(right, index);
   });
 }
 

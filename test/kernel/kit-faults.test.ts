@@ -57,7 +57,8 @@ test('a cable is cut and joined, with its routes and addresses', async () => {
   const events = listen(left);
   const join = await cutLink(left, right);
   await waitForEvent(events, 'NEWLINK', { where: ({ link }) => link.operState !== 'up' });
-  assert.equal((await ping(left, right, { timeout: 50 })).received, 0);
+  // Long enough that a neighbour not found is given up while packets after the repair wait for it.
+  assert.equal((await ping(left, right, { timeout: 2200 })).received, 0);
   await join();
   await waitForEvent(events, 'NEWLINK', { where: ({ link }) => link.operState === 'up' });
   assert.equal((await ping(left, right)).received, 3);
