@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers';
 import { Worker } from 'node:worker_threads';
 import { XFRMNLGRP_POLICY } from '../../lib/constants.ts';
 import { subscribe, XfrmClient, XfrmMonitor } from '../../lib/index.ts';
 import { NetlinkSocket, SystemError } from '../../lib/socket/index.ts';
+import { MessageWriter } from '../../lib/wire/message-writer.ts';
+import { encodeXfrm } from '../../lib/xfrm/encode.ts';
 import { NETLINK_USERSOCK, NETLINK_XFRM, turns } from './socket-support.ts';
 import { ipBatch } from './support.ts';
 
@@ -201,6 +204,56 @@ test('a loss is told in its place, and a table is repaired', async () => {
   while (!monitor.synced) await turns(1);
   assert.equal(monitor.policies.size, COUNT);
   await client.flushPolicies();
+});
+
+test('a monitor opens on many objects with a thread, if there is another processor', async () => {
+  /** More than are read without one (lib/netlink/dump.ts). */
+  const MANY = 20_001;
+  await using client = new XfrmClient();
+  /** Whether a thread was seen while something went on. */
+  const helped = async (going: Promise<unknown>): Promise<boolean> => {
+    let [seen, done] = [false, false];
+    const end = going.finally(() => {
+      done = true;
+    });
+    while (!done) {
+      await turns(1);
+      seen ||= readers().length > 0;
+    }
+    await end;
+    return seen;
+  };
+  const policy = (i: number) => {
+    const [saddr, daddr] = [`10.1.${i >> 8}.${i & 255}`, '10.0.0.1'];
+    const selector = { family: 'inet', saddr, daddr, prefixlenS: 32, prefixlenD: 32 } as const;
+    return { dir: 'in', selector } as const;
+  };
+  /** Adds the policies, 200 with a system call: `ip -batch` takes 10 s in the lab. */
+  const addAll = async () => {
+    await using socket = new NetlinkSocket({ protocol: NETLINK_XFRM });
+    const writer = new MessageWriter();
+    for (let i = 0; i < MANY; i++) {
+      encodeXfrm(writer, { kind: 'request', message: 'NEWPOLICY', policy: policy(i) });
+      if (i % 200 !== 199 && i !== MANY - 1) continue;
+      socket.send(writer.written());
+      writer.wipe();
+    }
+  };
+  try {
+    await addAll();
+    for (const count of [MANY, MANY - 1]) {
+      const opening = XfrmMonitor.open();
+      const byThread = await helped(opening);
+      await using monitor = await opening;
+      assert.equal(byThread, count === MANY && availableParallelism() > 1, `${count}`);
+      assert.equal(monitor.policies.size, count);
+      assert.equal(await helped(monitor.refresh()), false, 'nor does a refresh need one');
+      assert.equal(monitor.policies.size, count);
+      await client.deletePolicy(policy(count - 1));
+    }
+  } finally {
+    await client.flushPolicies();
+  }
 });
 
 test('its thread has all signals blocked, and ends with the socket, however that ends', async () => {
