@@ -93,7 +93,9 @@ void ReadAhead::Run() {
     // Otherwise there is more.
     if (received == -EAGAIN || (received >= 0 && !is_full)) {
       ring_.Trim();
-      Wait(true);
+      const int rest = rest_.load(std::memory_order_relaxed);
+      if (received > 0 && rest > 0) Wait(false, rest);
+      Wait(true, -1);
     }
   }
 }
@@ -125,7 +127,7 @@ bool ReadAhead::UntilAdded(Add add) {
     full_.store(true, std::memory_order_seq_cst);
     // Room may have been made before the loop could see that.
     if (add()) return true;
-    Wait(false);
+    Wait(false, -1);
   }
   return true;
 }
@@ -134,11 +136,11 @@ void ReadAhead::Wake() {
   if (ring_.Used() != 0 && sleeps_.exchange(false, std::memory_order_seq_cst)) Signal(wake_);
 }
 
-void ReadAhead::Wait(bool for_datagrams) {
+void ReadAhead::Wait(bool for_datagrams, int timeout) {
   // Waiting for room may have taken the signal of Stop, and then there was room.
   if (ends_.load(std::memory_order_seq_cst)) return;
   pollfd files[] = {{command_, POLLIN, 0}, {fd_, POLLIN, 0}};
-  Uninterrupted([&] { return poll(files, for_datagrams ? 2 : 1, -1); });
+  Uninterrupted([&] { return poll(files, for_datagrams ? 2 : 1, timeout); });
   if (files[0].revents != 0) Clear(command_);
 }
 

@@ -27,6 +27,8 @@ class ReadAhead {
   int Start(int fd, bool kernel_only);
   void Stop();
   void ReadControl() { control_.store(true, std::memory_order_relaxed); }
+  // Milliseconds for which the thread rests after it read all, while the kernel queues more.
+  void Rest(int milliseconds) { rest_.store(milliseconds, std::memory_order_relaxed); }
 
   // Readable when something is to be taken.
   int readable() const { return wake_; }
@@ -49,7 +51,8 @@ class ReadAhead {
   bool UntilAdded(Add add);
   // Wakes the loop, if it sleeps and something can be taken.
   void Wake();
-  void Wait(bool for_datagrams);
+  // Until Stop or Take signals, a datagram is there, or a time in milliseconds is over (-1: none).
+  void Wait(bool for_datagrams, int timeout);
 
   ReceiveBuffers buffers_;
   Ring ring_;
@@ -60,6 +63,7 @@ class ReadAhead {
   int wake_ = -1;     // eventfd: the loop has something to take
   int command_ = -1;  // eventfd: the thread has room again, or is to end
   std::atomic<bool> control_{false};
+  std::atomic<int> rest_{0};
   std::atomic<bool> ends_{false};
   std::atomic<bool> reading_{false};  // from a system call to the publication of what it gave
   std::atomic<bool> sleeps_{true};    // the loop waits for `wake_`

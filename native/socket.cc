@@ -4,6 +4,8 @@
 #include <linux/filter.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "arguments.h"
 #include "environment.h"
 #include "interrupted.h"
@@ -37,6 +39,7 @@ Napi::Function Socket::Define(Napi::Env env) {
                          InstanceMethod<&Socket::GetOption>("getOption"),
                          InstanceMethod<&Socket::AttachFilter>("attachFilter"),
                          InstanceMethod<&Socket::ReadControl>("control"),
+                         InstanceMethod<&Socket::Rest>("rest"),
                          InstanceMethod<&Socket::Send>("send"),
                          InstanceMethod<&Socket::Start>("start"),
                          InstanceMethod<&Socket::Stop>("stop"),
@@ -160,6 +163,14 @@ Napi::Value Socket::AttachFilter(const Napi::CallbackInfo& info) {
 Napi::Value Socket::ReadControl(const Napi::CallbackInfo&) {
   control_ = true;
   if (ReadAhead* ahead = this->ahead()) ahead->ReadControl();
+  return {};
+}
+
+Napi::Value Socket::Rest(const Napi::CallbackInfo& info) {
+  uint32_t milliseconds;
+  if (!ReadUint32(info, 0, &milliseconds)) return {};
+  constexpr uint32_t kMost = 1000;
+  if (ReadAhead* ahead = this->ahead()) ahead->Rest(std::min(milliseconds, kMost));
   return {};
 }
 

@@ -34,6 +34,8 @@ export interface NativeSocket {
   attachFilter(instructions: Uint8Array): number;
   /** From now on, control messages are read. */
   control(): void;
+  /** How long the thread that reads ahead rests after it read all: milliseconds, up to 1000. */
+  rest(milliseconds: number): void;
   /** Without an address: to the connected peer. */
   send(bytes: Uint8Array, portId?: number, groups?: number): number;
   /** `batch` is the maximum number of datagrams per call, 1 to {@link Addon.batch}. */

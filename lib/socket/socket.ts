@@ -245,6 +245,15 @@ export class NetlinkSocket {
   }
 
   /**
+   * With `readAhead`: for how many milliseconds, 0 to 1000, the thread rests after it read all that
+   * was queued, so that it reads what comes meanwhile with fewer system calls. Default 0. The
+   * receive buffer must hold what comes in that time.
+   */
+  setReadAheadRest(milliseconds: number): void {
+    this.#opener().rest(integer('milliseconds', milliseconds, 0, 1000));
+  }
+
+  /**
    * The queued bytes as charged by the kernel (0 if the queue is empty), and the number of
    * datagrams dropped so far, of which {@link overruns} only shows that there were some
    * (SO_MEMINFO; net/core/sock.c, sk_get_meminfo; counted in net/netlink/af_netlink.c,

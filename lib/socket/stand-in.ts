@@ -200,6 +200,8 @@ export class StandInSocket implements NativeSocket {
 
   control(): void {}
 
+  rest(): void {}
+
   send(bytes: Uint8Array): number {
     this.#portId ||= ++ports;
     this.#owner.sent(this, bytes.slice());

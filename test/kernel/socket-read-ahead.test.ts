@@ -158,6 +158,32 @@ test('what waits is in `queue`; the memory is bounded, and what does not fit it 
   assert.deepEqual([got, receiver.queue.drops, receiver.overruns], [sent, 0, 0]);
 });
 
+test('its thread rests after it read all, and what comes meanwhile waits in the kernel', async () => {
+  await using ends = pair(2 ** 18);
+  const { receiver, send } = ends;
+  let got = 0;
+  receiver.setReadAheadRest(1000);
+  receiver.receive(({ count }) => {
+    got += count;
+  });
+  send(new Uint8Array(9));
+  while (got === 0) await turns(1);
+  const asleep = performance.now();
+  for (let i = 0; i < 3; i++) send(new Uint8Array(9));
+  await turns(50);
+  // On a machine that stood still meanwhile there is nothing to see.
+  if (performance.now() - asleep < 900) {
+    assert.equal(got, 1);
+    assert(receiver.queue.bytes > 0);
+  }
+  while (got < 4) await turns(1);
+  for (const wrong of [-1, 1001, 0.5]) {
+    assert.throws(() => receiver.setReadAheadRest(wrong), /^RangeError: milliseconds must be an/);
+  }
+  await receiver.close();
+  assert.throws(() => receiver.setReadAheadRest(1), /closed/);
+});
+
 test('a loss is told in its place, and a table is repaired', async () => {
   await using client = new XfrmClient();
   await using socket = new NetlinkSocket({ protocol: NETLINK_XFRM, readAhead: 2 ** 18 });

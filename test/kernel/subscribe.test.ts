@@ -270,23 +270,25 @@ const gathers = async () => {
   return (subscription.sockets[0]?.receiveBufferSize ?? 0) >= 2 * 4 * 2 ** 20;
 };
 
-test('with coalesce all events come, in their order', async () => {
-  await using subscription = subscribe({ groups: POLICY, coalesce: 3 });
-  const priorities: number[] = [];
-  subscription.on('NEWPOLICY', ({ policy }) => priorities.push(policy.priority));
-  const flushed = once(subscription, 'FLUSHPOLICY');
-  addPolicies(100);
-  for (let i = 101; i <= 110; i++) {
-    await turn();
-    ip(...words(`xfrm policy add src 10.9.${i}.0/24 dst 10.0.0.0/8 dir in priority ${i}`));
-  }
-  flushPolicies();
-  await flushed;
-  assert.deepEqual(
-    priorities,
-    Array.from({ length: 110 }, (_, i) => i + 1),
-  );
-});
+for (const readAhead of [0, 2 ** 20]) {
+  test(`with coalesce all events come, in their order, readAhead: ${readAhead}`, async () => {
+    await using subscription = subscribe({ groups: POLICY, coalesce: 3, readAhead });
+    const priorities: number[] = [];
+    subscription.on('NEWPOLICY', ({ policy }) => priorities.push(policy.priority));
+    const flushed = once(subscription, 'FLUSHPOLICY');
+    addPolicies(100);
+    for (let i = 101; i <= 110; i++) {
+      await turn();
+      ip(...words(`xfrm policy add src 10.9.${i}.0/24 dst 10.0.0.0/8 dir in priority ${i}`));
+    }
+    flushPolicies();
+    await flushed;
+    assert.deepEqual(
+      priorities,
+      Array.from({ length: 110 }, (_, i) => i + 1),
+    );
+  });
+}
 
 test('coalesced events are read immediately by resume, and not while paused', async (t) => {
   if (!(await gathers())) return t.skip('the receive buffer is too small');

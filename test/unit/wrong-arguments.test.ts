@@ -378,6 +378,7 @@ const OF_SOCKET: Calls = {
       joinGroup: [1],
       leaveGroup: [1],
       setReceiveBufferSize: [4096, { force: true }],
+      setReadAheadRest: [1],
     },
     ...{
       clearCongestion: none,
