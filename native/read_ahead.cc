@@ -76,6 +76,11 @@ void ReadAhead::Stop() {
   running_ = false;
 }
 
+void ReadAhead::Rest(int milliseconds) {
+  rest_.store(milliseconds, std::memory_order_seq_cst);
+  if (rests_.exchange(false, std::memory_order_seq_cst)) Signal(command_);
+}
+
 void ReadAhead::Run() {
   prctl(PR_SET_NAME, "netlink-read");
   for (unsigned full = 0; !ends_.load(std::memory_order_relaxed);) {
@@ -93,11 +98,18 @@ void ReadAhead::Run() {
     // Otherwise there is more.
     if (received == -EAGAIN || (received >= 0 && !is_full)) {
       ring_.Trim();
-      const int rest = rest_.load(std::memory_order_relaxed);
-      if (received > 0 && rest > 0) Wait(false, rest);
+      if (received > 0) TakeRest();
       Wait(true, -1);
     }
   }
+}
+
+void ReadAhead::TakeRest() {
+  rests_.store(true, std::memory_order_seq_cst);
+  const int rest = rest_.load(std::memory_order_seq_cst);
+  if (rest > 0) Wait(false, rest);
+  // If it was ended at this very moment, the next wait takes the signal.
+  rests_.store(false, std::memory_order_seq_cst);
 }
 
 bool ReadAhead::Fill(int received) {

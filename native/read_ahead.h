@@ -27,8 +27,9 @@ class ReadAhead {
   int Start(int fd, bool kernel_only);
   void Stop();
   void ReadControl() { control_.store(true, std::memory_order_relaxed); }
-  // Milliseconds for which the thread rests after it read all, while the kernel queues more.
-  void Rest(int milliseconds) { rest_.store(milliseconds, std::memory_order_relaxed); }
+  // Milliseconds for which the thread rests after it read all, while the kernel queues more. Ends a
+  // rest.
+  void Rest(int milliseconds);
 
   // Readable when something is to be taken.
   int readable() const { return wake_; }
@@ -51,6 +52,7 @@ class ReadAhead {
   bool UntilAdded(Add add);
   // Wakes the loop, if it sleeps and something can be taken.
   void Wake();
+  void TakeRest();
   // Until Stop or Take signals, a datagram is there, or a time in milliseconds is over (-1: none).
   void Wait(bool for_datagrams, int timeout);
 
@@ -64,6 +66,7 @@ class ReadAhead {
   int command_ = -1;  // eventfd: the thread has room again, or is to end
   std::atomic<bool> control_{false};
   std::atomic<int> rest_{0};
+  std::atomic<bool> rests_{false};  // the thread rests, or is about to
   std::atomic<bool> ends_{false};
   std::atomic<bool> reading_{false};  // from a system call to the publication of what it gave
   std::atomic<bool> sleeps_{true};    // the loop waits for `wake_`

@@ -33,7 +33,8 @@ class Socket : public Napi::ObjectWrap<Socket>, private Descriptor::User {
   Napi::Value AttachFilter(const Napi::CallbackInfo& info);
   // control(): from now on, control messages are read
   Napi::Value ReadControl(const Napi::CallbackInfo& info);
-  // rest(milliseconds): how long the thread that reads ahead rests after it read all, at most 1000
+  // rest(milliseconds): how long the thread that reads ahead rests after it read all, at most 1000;
+  // ends a rest
   Napi::Value Rest(const Napi::CallbackInfo& info);
   // send(bytes, portId, groups), or send(bytes) to the connected peer
   Napi::Value Send(const Napi::CallbackInfo& info);

@@ -185,11 +185,14 @@ export async function follow(what: Follow): Promise<void> {
     await aborted(ended.signal, ended);
     if (alone && left > 0) {
       // Coalesced events up to now.
-      streams.resume();
+      const waiting = () => {
+        streams.resume();
+        return streams.waiting;
+      };
       const signal = AbortSignal.timeout(LAST_WRITE);
       await allRead(
         () => read,
-        () => streams.waiting,
+        waiting,
         out,
         signal,
         (turns) => turns >= LAST_TURNS,

@@ -82,6 +82,7 @@ const THREAD_REST = 1;
 export class ReadThrottle {
   readonly #socket: NetlinkSocket;
   readonly #rest: number;
+  readonly #threadRest: number;
   #flowing = true;
   #alive = true;
   #timer: NodeJS.Timeout | undefined;
@@ -91,6 +92,7 @@ export class ReadThrottle {
     this.#socket = socket;
     const rest = readAhead > 0 && granted >= LEAST_ROOM ? Math.min(coalesce, THREAD_REST) : 0;
     if (rest > 0) socket.setReadAheadRest(rest);
+    this.#threadRest = rest;
     this.#rest = granted + readAhead < LEAST_ROOM ? 0 : coalesce - rest;
   }
 
@@ -113,12 +115,17 @@ export class ReadThrottle {
   batchRead({ count, lost }: DatagramBatch): void {
     if (this.#rest === 0 || !this.#flowing || lost !== undefined || count === MAX_BATCH) return;
     this.#socket.pause();
-    this.#timer = setTimeout(this.now, this.#rest);
+    this.#timer = setTimeout(this.#goOn, this.#rest);
     if (!this.#alive) this.#timer.unref();
   }
 
-  /** Ends a pause. */
-  readonly now = (): void => {
+  /** Ends a pause, of a thread too. */
+  now(): void {
+    this.#goOn();
+    if (this.#flowing && this.#threadRest > 0) this.#socket.setReadAheadRest(this.#threadRest);
+  }
+
+  readonly #goOn = (): void => {
     this.#endRest();
     if (this.#flowing) this.#socket.resume();
   };

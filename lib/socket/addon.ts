@@ -34,7 +34,7 @@ export interface NativeSocket {
   attachFilter(instructions: Uint8Array): number;
   /** From now on, control messages are read. */
   control(): void;
-  /** How long the thread that reads ahead rests after it read all: milliseconds, up to 1000. */
+  /** How long the thread that reads ahead rests after it read all: milliseconds, up to 1000. Ends a rest. */
   rest(milliseconds: number): void;
   /** Without an address: to the connected peer. */
   send(bytes: Uint8Array, portId?: number, groups?: number): number;

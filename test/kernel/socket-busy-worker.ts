@@ -18,6 +18,7 @@ for (;;) {
     socket.send(into, 1, 0);
     socket.connect(0, 0);
     socket.attachFilter(into);
+    socket.rest(i % 3);
     socket.rejected();
     socket.stop();
     // Failures, which are objects.

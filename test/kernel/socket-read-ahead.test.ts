@@ -176,7 +176,12 @@ test('its thread rests after it read all, and what comes meanwhile waits in the 
     assert.equal(got, 1);
     assert(receiver.queue.bytes > 0);
   }
+  // Two more: resting again, until that is ended.
+  receiver.setReadAheadRest(1000);
   while (got < 4) await turns(1);
+  send(new Uint8Array(9));
+  receiver.setReadAheadRest(0);
+  while (got < 5) await turns(1);
   for (const wrong of [-1, 1001, 0.5]) {
     assert.throws(() => receiver.setReadAheadRest(wrong), /^RangeError: milliseconds must be an/);
   }

@@ -31,7 +31,10 @@ receiving.receive((batch) => {
 });
 stopped.receive(() => {});
 stopped.pause();
+// Its thread rests for longer than the worker lasts.
+stopped.setReadAheadRest(1000);
 closing.receive(() => {});
+closing.setReadAheadRest(1000);
 requests.send(addressRequest(number));
 void idle;
 void closing.close();
