@@ -85,6 +85,7 @@ void ReadAhead::Run() {
   prctl(PR_SET_NAME, "netlink-read");
   for (unsigned full = 0; !ends_.load(std::memory_order_relaxed);) {
     reading_.store(true, std::memory_order_seq_cst);
+    rests_.store(true, std::memory_order_seq_cst);
     const int received = buffers_.Receive(fd_, kBatch, control_.load(std::memory_order_relaxed));
     const bool goes_on = Fill(received);
     const bool is_full = goes_on && received == static_cast<int>(kBatch);
@@ -99,17 +100,15 @@ void ReadAhead::Run() {
     if (received == -EAGAIN || (received >= 0 && !is_full)) {
       ring_.Trim();
       if (received > 0) TakeRest();
-      Wait(true, -1);
+      Wait(fd_, POLLIN, -1);
     }
   }
 }
 
 void ReadAhead::TakeRest() {
-  rests_.store(true, std::memory_order_seq_cst);
   const int rest = rest_.load(std::memory_order_seq_cst);
-  if (rest > 0) Wait(false, rest);
-  // If it was ended at this very moment, the next wait takes the signal.
-  rests_.store(false, std::memory_order_seq_cst);
+  // A loss, which poll always reports, ends it: the kernel drops events until all is read.
+  if (rest > 0 && rests_.load(std::memory_order_seq_cst)) Wait(fd_, 0, rest);
 }
 
 bool ReadAhead::Fill(int received) {
@@ -139,7 +138,7 @@ bool ReadAhead::UntilAdded(Add add) {
     full_.store(true, std::memory_order_seq_cst);
     // Room may have been made before the loop could see that.
     if (add()) return true;
-    Wait(false, -1);
+    Wait(-1, 0, -1);
   }
   return true;
 }
@@ -148,11 +147,11 @@ void ReadAhead::Wake() {
   if (ring_.Used() != 0 && sleeps_.exchange(false, std::memory_order_seq_cst)) Signal(wake_);
 }
 
-void ReadAhead::Wait(bool for_datagrams, int timeout) {
+void ReadAhead::Wait(int fd, short events, int timeout) {
   // Waiting for room may have taken the signal of Stop, and then there was room.
   if (ends_.load(std::memory_order_seq_cst)) return;
-  pollfd files[] = {{command_, POLLIN, 0}, {fd_, POLLIN, 0}};
-  Uninterrupted([&] { return poll(files, for_datagrams ? 2 : 1, timeout); });
+  pollfd files[] = {{command_, POLLIN, 0}, {fd, events, 0}};
+  Uninterrupted([&] { return poll(files, 2, timeout); });
   if (files[0].revents != 0) Clear(command_);
 }
 

@@ -53,8 +53,9 @@ class ReadAhead {
   // Wakes the loop, if it sleeps and something can be taken.
   void Wake();
   void TakeRest();
-  // Until Stop or Take signals, a datagram is there, or a time in milliseconds is over (-1: none).
-  void Wait(bool for_datagrams, int timeout);
+  // Until another thread signals, the descriptor (-1: none) has an event, or a time is over, in
+  // milliseconds (-1: never).
+  void Wait(int fd, short events, int timeout);
 
   ReceiveBuffers buffers_;
   Ring ring_;
@@ -66,7 +67,7 @@ class ReadAhead {
   int command_ = -1;  // eventfd: the thread has room again, or is to end
   std::atomic<bool> control_{false};
   std::atomic<int> rest_{0};
-  std::atomic<bool> rests_{false};  // the thread rests, or is about to
+  std::atomic<bool> rests_{false};  // after what is being read, the thread may rest
   std::atomic<bool> ends_{false};
   std::atomic<bool> reading_{false};  // from a system call to the publication of what it gave
   std::atomic<bool> sleeps_{true};    // the loop waits for `wake_`

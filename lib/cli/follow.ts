@@ -3,6 +3,7 @@
  * @module
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { aborted } from 'node:util';
 import { changeJson } from '../json/tunnel.ts';
 import { findGroup, type MulticastGroupName } from '../monitor/multicast-groups.ts';
@@ -285,5 +286,7 @@ async function allRead(
     await turn();
     await turn();
     if (process.stdout.writableNeedDrain) before = -1;
+    // A thread that is to read what waits may not have got a processor.
+    if (before === read() && waiting()) await sleep(1);
   }
 }

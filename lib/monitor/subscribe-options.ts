@@ -36,7 +36,7 @@ export interface SubscribeOptions {
    * Bytes of memory, per protocol, into which a thread reads events while the event loop is busy, a
    * loop is slow, or the subscription is paused; up to 2^30, default 0: no thread. It keeps events
    * that a small receive buffer would lose, and takes more CPU time for each. See docs/sockets.md,
-   * section 8.
+   * section 10.
    */
   readAhead?: number | undefined;
   /**
@@ -50,7 +50,8 @@ export interface SubscribeOptions {
    * coalesce in the kernel; default 0. The first event after a pause is delivered immediately,
    * later ones wait up to that long; in return many are read with one system call, which takes less
    * CPU time. Their times are those of the read. The receive buffer must hold what arrives
-   * meanwhile: if less than 4 MiB was granted, events do not coalesce. See docs/events.md.
+   * meanwhile: with less than 4 MiB (as granted, and of `readAhead`) events do not coalesce. See
+   * docs/events.md.
    */
   coalesce?: number | undefined;
 }

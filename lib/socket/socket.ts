@@ -247,7 +247,8 @@ export class NetlinkSocket {
   /**
    * With `readAhead`: for how many milliseconds, 0 to 1000, the thread rests after it read all that
    * was queued, so that it reads what comes meanwhile with fewer system calls. Default 0. The
-   * receive buffer must hold what comes in that time. A rest ends when this is called.
+   * receive buffer must hold what comes in that time. A rest ends when this is called, or something
+   * is lost. Without `readAhead` it does nothing; `subscribe()` sets it for `coalesce`.
    */
   setReadAheadRest(milliseconds: number): void {
     this.#opener().rest(integer('milliseconds', milliseconds, 0, 1000));

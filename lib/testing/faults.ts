@@ -109,7 +109,7 @@ async function forgetSilent(host: Host, index: number): Promise<void> {
       const neighbour = { family, index, dst };
       encodeRoute(writer, { kind: 'request', message: 'DELNEIGH', neighbour });
     }
-    // Without an answer: that one is gone by now is as good.
+    // Not acknowledged: if one is gone already, that is fine.
     if (writer.length > 0) socket.send(writer.written());
   } finally {
     await socket.close();
