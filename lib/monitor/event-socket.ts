@@ -16,7 +16,7 @@ const PROTOCOLS = { xfrm: NETLINK_XFRM, route: NETLINK_ROUTE } as const;
 export interface EventSocket {
   readonly protocol: EventProtocol;
   readonly socket: NetlinkSocket;
-  /** The size of its receive buffer in bytes, of which the kernel grants twice as many. */
+  /** Bytes of receive buffer that were granted of those asked for: half of the kernel's number. */
   readonly granted: number;
   /** Memory that a thread reads ahead into. */
   readonly readAhead: number;
