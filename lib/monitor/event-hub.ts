@@ -82,6 +82,20 @@ export abstract class LiveEmitter<
   }
 }
 
+function attempt(call: () => unknown): void {
+  try {
+    call();
+  } catch (error) {
+    throwLater(error);
+  }
+}
+
+function throwLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}
+
 /**
  * The loops and listeners of one emitter, and its end. However it ends, it ends once: the owner's
  * resources are released, loops end after what they have queued, promises of {@link wait} are
@@ -155,14 +169,17 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
     });
   }
 
-  /** Calls listeners. What one throws is an uncaught exception as usual; the caller continues. */
+  /**
+   * Calls listeners. What one throws is an uncaught exception as usual; the others, and the caller,
+   * continue.
+   */
   emit(name: string, ...values: unknown[]): void {
+    const emitter = this.#emitter;
     try {
-      this.#emitter.emit(name, ...values);
+      if (emitter.listenerCount(name) < 2) emitter.emit(name, ...values);
+      else for (const one of emitter.rawListeners(name)) attempt(() => one.apply(emitter, values));
     } catch (error) {
-      process.nextTick(() => {
-        throw error;
-      });
+      throwLater(error);
     }
   }
 
@@ -193,7 +210,12 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
 
   /** Ends it with the signal's reason when the signal is aborted. */
   endOn(signal: AbortSignal | undefined): void {
-    this.#signal = onAbort(signal, (reason) => this.#end(reason));
+    // Weakly: a subscription that is not referenced otherwise is to be closed, too.
+    const self = signal && new WeakRef(this);
+    this.#signal = onAbort(signal, (reason) => {
+      const hub = self?.deref();
+      if (hub) hub.#end(reason);
+    });
   }
 
   /** @returns a promise, always the same, that is fulfilled when everything is released */

@@ -6,8 +6,8 @@ type Result<T> = IteratorResult<T, undefined>;
 export interface QueueOwner<T> {
   /** {@link EventQueue.full} changed. */
   changed(): void;
-  /** The reader left the loop. */
-  left(): void;
+  /** The reader left the loop, with these values unread. */
+  left(unread: readonly T[]): void;
   /** The reader took a value. */
   taken?(value: T): void;
 }
@@ -62,10 +62,9 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   /** Ends it when the signal is aborted, as if the reader had left; the reader gets the reason. */
   endOn(signal: AbortSignal | undefined): this {
     this.#signal = onAbort(signal, (reason) => {
-      this.#values = [];
-      this.#read = 0;
+      const unread = this.#clear();
       this.end(reason);
-      this.#owner.left();
+      this.#owner.left(unread);
     });
     return this;
   }
@@ -95,14 +94,20 @@ export class EventQueue<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   return(): Promise<Result<T>> {
-    this.#values = [];
-    this.#read = 0;
+    const unread = this.#clear();
     this.#error = undefined;
     if (!this.#ended) {
       this.end();
-      this.#owner.left();
+      this.#owner.left(unread);
     }
     return this.#last();
+  }
+
+  #clear(): T[] {
+    const unread = this.#values.slice(this.#read);
+    this.#values = [];
+    this.#read = 0;
+    return unread;
   }
 
   [Symbol.asyncIterator](): this {

@@ -228,11 +228,13 @@ export class LiveTables<K extends ObjectTypes, Event extends ReconcilerEvent> {
   }
 
   readonly #onEvent = (event: Event | Malformed): void => {
+    // A listener may close them; the rest of the batch is then discarded.
+    if (this.#closed) return;
     if (isMalformed(event)) {
       this.#tell(event);
       this.#lacking = true;
       this.#table.malformed(event.time);
-    } else if (!this.#owner.heard?.(event)) this.#table.event(event);
+    } else if (!this.#owner.heard?.(event) && !this.#closed) this.#table.event(event);
   };
 
   /**

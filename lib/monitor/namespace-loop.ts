@@ -15,6 +15,7 @@ export type InNamespace<Change> = (Change | NamespaceClosed) & { readonly label:
 type Iterated<Change> = AsyncIterable<Change, undefined>;
 
 interface Source<Change> {
+  readonly label: string;
   readonly changes: AsyncIterator<Change, undefined>;
   /** Its `synced`. */
   first: InNamespace<Change> | undefined;
@@ -24,6 +25,8 @@ interface Source<Change> {
 export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
   readonly queue: EventQueue<InNamespace<Change>>;
   readonly #sources = new Map<Iterated<Change>, Source<Change>>();
+  /** By label, the monitor that is read once the one before it has been. */
+  readonly #next = new Map<string, Iterated<Change>>();
   /** How to continue once a change was taken. */
   readonly #more = new Map<InNamespace<Change>, () => void>();
   #ending: { readonly error: unknown } | undefined;
@@ -32,6 +35,7 @@ export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
     this.queue = new EventQueue<InNamespace<Change>>(Number.POSITIVE_INFINITY, {
       changed() {},
       left: () => {
+        this.#next.clear();
         for (const { changes } of this.#sources.values()) changes.return?.();
         left();
       },
@@ -43,13 +47,24 @@ export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
     });
   }
 
-  /** Adds a namespace: `synced`, then its changes. */
+  /** Adds a namespace: `synced`, then its changes, once all of its label so far have been read. */
   add(label: string, monitor: Iterated<Change>): void {
-    const source: Source<Change> = { changes: monitor[Symbol.asyncIterator](), first: undefined };
+    for (const source of this.#sources.values()) {
+      if (source.label !== label) continue;
+      this.#next.set(label, monitor);
+      return;
+    }
+    this.#read(label, monitor);
+  }
+
+  #read(label: string, monitor: Iterated<Change>): void {
+    const changes = monitor[Symbol.asyncIterator]();
+    const source: Source<Change> = { label, changes, first: undefined };
     this.#sources.set(monitor, source);
     const closed = (error?: unknown) => {
       if (!this.#sources.delete(monitor)) return;
       this.push({ kind: 'closed', error, label });
+      this.#readNext(label);
       this.#endAfterAll();
     };
     const more = () => {
@@ -64,15 +79,23 @@ export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
     more();
   }
 
+  #readNext(label: string): void {
+    const next = this.#next.get(label);
+    this.#next.delete(label);
+    if (next) this.#read(label, next);
+  }
+
   /**
    * The monitor closed. A slow loop skips namespaces it never reached: their changes would pile up.
    */
   gone(monitor: Iterated<Change>): void {
+    for (const [label, next] of this.#next) if (next === monitor) this.#next.delete(label);
     const source = this.#sources.get(monitor);
     if (!source?.first || !this.queue.withdraw(source.first)) return;
     this.#more.delete(source.first);
     this.#sources.delete(monitor);
     source.changes.return?.();
+    this.#readNext(source.label);
   }
 
   push(change: InNamespace<Change>): void {
@@ -81,6 +104,7 @@ export class NamespaceLoop<Change> implements Loop<InNamespace<Change>> {
 
   end(error: unknown): void {
     this.#ending = { error };
+    this.#next.clear();
     this.#endAfterAll();
   }
 

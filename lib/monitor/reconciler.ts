@@ -109,6 +109,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** Counts since the tables were last right. */
   #tally = { ...NOTHING };
   #time: EventTime;
+  /** When the counters were read of the object that is compared. */
+  #countedAt: EventTime;
   #origin: 'kernel' | 'resync' = 'kernel';
   #portId = 0;
 
@@ -123,6 +125,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     this.#staging = this.#staged();
     this.#time = host.now();
     this.#began = this.#time;
+    this.#countedAt = this.#time;
     this.#reading = { round: 0, time: this.#time };
     this.#live = this.#rows();
   }
@@ -384,7 +387,8 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
   /** Names a new incarnation; the last was added last ({@link incarnationOf}). */
   #named<N extends ObjectName<K>>(name: N, value: K[N], key: RowKey) {
     const id = this.#model.kinds[name].id?.(value) ?? String(key);
-    return { id, uid: this.#uid(id), countersReadAt: this.#time };
+    const countersReadAt = this.#origin === 'resync' ? this.#countedAt : this.#time;
+    return { id, uid: this.#uid(id), countersReadAt };
   }
 
   #uid(id: string): string {
@@ -454,6 +458,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
     // Even if uncertain, better shown too early than not at all.
     const stays = known !== undefined && staging.isUncertain(name, key);
     if (only === 'same' && value !== undefined && !same && !stays) return false;
+    this.#countedAt = staging.changed(name).readAt(key) ?? this.#time;
     if (!stays) {
       if (value !== undefined) this.#live.put(name, key, value, same ? 'same' : 'new');
       else if (known !== undefined) {
@@ -461,7 +466,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
       }
     }
     if (staging.tables[name].isDoubted(key)) this.tables[name].doubt(key);
-    staging.compared(name, key, { round: this.#rounds, time: this.#time });
+    staging.compared(name, key, { round: this.#rounds, time: this.#countedAt });
     return true;
   }
 
@@ -515,7 +520,7 @@ export class Reconciler<K extends ObjectTypes, Event extends ReconcilerEvent> {
         const known = row && table.entryOf(row);
         if (known !== undefined && as === 'same') {
           // An update event repeats the previous counters.
-          const countersReadAt = origin === 'resync' ? time : known.countersReadAt;
+          const countersReadAt = origin === 'resync' ? this.#countedAt : known.countersReadAt;
           const { id, uid, value: before } = known;
           table.set(key, { id, uid, value, countersReadAt }, row);
           if (before === value) return;

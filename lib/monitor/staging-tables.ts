@@ -1,4 +1,5 @@
 /** What a dump says, as differences from the live tables. @module */
+import type { EventTime } from '../netlink/event.ts';
 import type { Digest } from '../wire/digest.ts';
 import type { ObjectName, ObjectTypes } from './changes.ts';
 import type { DumpOrder } from './dump-order.ts';
@@ -85,15 +86,16 @@ class StagedTable<Value> implements Lookup<Value> {
     return (this.changed.row(key) ? this.changed : this.live).isDoubted(key);
   }
 
-  set(key: RowKey, value: Value): void {
+  /** @param readAt when its counters were read, if that is known */
+  set(key: RowKey, value: Value, readAt?: EventTime): void {
     this.gone.delete(key);
-    this.changed.update(key, value);
+    this.changed.update(key, value, readAt);
   }
 
   /** As {@link set}, for a key that is not there. */
-  add(key: RowKey, value: Value): Row<Value> {
+  add(key: RowKey, value: Value, readAt: EventTime): Row<Value> {
     this.gone.delete(key);
-    return this.changed.add(key, value);
+    return this.changed.add(key, value, readAt);
   }
 
   delete(key: RowKey): void {
@@ -281,7 +283,7 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     }
     const isLive = fields === undefined || isRecount;
     if (isLive) row.reading = reading;
-    else staged.set(key, value);
+    else staged.set(key, value, reading.time);
     if (digest) this.#orders[kind].place(row, isLive ? digest : undefined);
   }
 
@@ -311,11 +313,11 @@ export class StagingTables<K extends ObjectTypes> implements Rows<K> {
     const same = before !== undefined && keepEqual(before, value) === undefined;
     if (before === undefined) this.#share(kind, value);
     if (known === undefined && this.#opens) {
-      const row = staged.add(key, value);
+      const row = staged.add(key, value, reading.time);
       if (digest) this.#orders[kind].place(row, digest);
       return;
     }
-    staged.set(key, same ? before : value);
+    staged.set(key, same ? before : value, reading.time);
     // It was dumped here: behind several that events changed, nothing more would be found.
     const row = staged.live.row(key);
     if (digest && row && !staged.isRead(row)) this.#orders[kind].place(row, undefined);

@@ -75,9 +75,9 @@ export function subscribe(options: SubscribeOptions): Subscription {
 
 /**
  * An open subscription: an async iterable and an EventEmitter. It is read, and keeps the process
- * alive, while it has a loop or a listener. Leaving a loop does not close it: later events stay in
- * the kernel's buffer for the next loop or listener, or until it is closed. A subscription no
- * longer referenced is closed when it is garbage-collected.
+ * alive, while it has a loop or a listener. Leaving a loop does not close it: events that were read
+ * and reached nobody are for the next loop or listener, and later ones stay in the kernel's buffer
+ * until then. A subscription no longer referenced is closed when it is garbage-collected.
  */
 export class Subscription
   extends LiveEmitter<SubscriptionListeners, SubscriptionEvent>
@@ -87,6 +87,9 @@ export class Subscription
   readonly #keys: boolean;
   readonly #highWaterMark: number;
   readonly #take: TakeMessage | undefined;
+  /** Read, and for nobody: what was left of a batch, or of a loop, when the last consumer left. */
+  #unheard: SubscriptionEvent[] = [];
+  #hasConsumers = false;
   #started = false;
   #paused = false;
   /** Whether reading has paused for a slow loop since the last overrun. */
@@ -138,9 +141,11 @@ export class Subscription
   [Symbol.asyncIterator](): AsyncIterableIterator<SubscriptionEvent, undefined> {
     const queue: EventQueue<SubscriptionEvent> = new EventQueue(this.#highWaterMark, {
       changed: () => this.#flow(),
-      left: () => {
+      left: (unread) => {
         this.hub.leave(queue);
         this.#flow();
+        // Others got them, too.
+        if (!this.#hasConsumers) this.#unheard.push(...unread);
       },
     });
     this.hub.join(queue);
@@ -184,7 +189,7 @@ export class Subscription
     return this;
   }
 
-  get #hasConsumers(): boolean {
+  #findConsumers(): boolean {
     return (
       this.hub.loops.size > 0 ||
       this.eventNames().some((name) => !NOT_EVENTS.has(name) && this.listenerCount(name) > 0)
@@ -192,8 +197,11 @@ export class Subscription
   }
 
   /** Reads while there is a consumer and no loop is full. */
-  #flow(consumed = this.#hasConsumers): void {
+  #flow(consumed = this.#findConsumers()): void {
+    this.#hasConsumers = consumed;
     if (this.closed) return;
+    // Once a listener has been added, and before more is read.
+    if (consumed && this.#unheard.length > 0) process.nextTick(() => this.#hear());
     const full = [...this.hub.loops].some((loop) => loop.full);
     if (full) this.#slow = true;
     const flowing = consumed && !this.#paused && !full;
@@ -253,11 +261,22 @@ export class Subscription
   #deliver(event: SubscriptionEvent): void {
     // A listener may have closed it; the rest of the batch is then discarded.
     if (this.closed) return;
+    if (!this.#hasConsumers) {
+      this.#unheard.push(event);
+      return;
+    }
     this.hub.deliver(event);
     // Checking for listeners is cheaper than emitting to none.
     for (const name of [event.kind, 'event'] as const) {
       if (untyped(this).listenerCount(name) > 0) this.hub.emit(name, event);
     }
+  }
+
+  /** Delivers what nobody has heard, as long as someone listens. */
+  #hear(): void {
+    const events = this.#unheard;
+    this.#unheard = [];
+    for (const event of events) this.#deliver(event);
   }
 
   /** Internal listeners that notice when others are added and removed. */

@@ -239,6 +239,13 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     this.#put(key, entry.value, entry.countersReadAt, row).entry = entry;
   }
 
+  /** When a row's counters were read, if that is known. */
+  readAt(key: RowKey): EventTime | undefined {
+    const row = this.#rows.get(key);
+    const at = row && readAtOf(row);
+    return at === UNREAD ? undefined : at;
+  }
+
   /** Sets the value of a row, which stays the same object if it has one. */
   update(key: RowKey, value: Value, readAt: EventTime = UNREAD): void {
     const row = this.#put(key, value, readAt, this.#rows.get(key));
@@ -247,8 +254,8 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
   }
 
   /** Adds a row for a key that is not there, to be taken over by another table. */
-  add(key: RowKey, value: Value): Row<Value> {
-    const row = newRow(key, value);
+  add(key: RowKey, value: Value, readAt = UNREAD): Row<Value> {
+    const row = newRow(key, value, readAt);
     this.#rows.set(row.key, row);
     this.#reindex(row.key, undefined, value);
     return row;
@@ -336,6 +343,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
    *
    * @param rows all of them, in the order in which they are numbered
    * @param number gives an incarnation its number
+   * @param readAt when counters were read, where a row does not say it
    */
   adopt(
     from: Table<Value>,
@@ -347,7 +355,7 @@ export class Table<Value> implements Lookup<Value>, Iterable<TableEntry<Value>> 
     this.#indexes = from.#indexes;
     for (const row of rows) {
       row.incarnation = number();
-      row.readAt = readAt;
+      if (row.readAt === UNREAD) row.readAt = readAt;
     }
   }
 

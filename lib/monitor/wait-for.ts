@@ -64,6 +64,12 @@ export async function waitFor<Monitor extends Watched, Value>(
   let watch: Disposable | undefined;
   try {
     await hub.wait(signal, (done, failed) => {
+      // What follows before the promise's reader continues must not replace the value.
+      const settled = (settle: () => void) => {
+        watch?.[Symbol.dispose]();
+        watch = undefined;
+        settle();
+      };
       const look = () => {
         clearTimeout(timer);
         try {
@@ -71,7 +77,7 @@ export async function waitFor<Monitor extends Watched, Value>(
           // A promise is truthy, whatever its outcome.
           if (value instanceof Promise) throw wrongType('predicate', 'synchronous', predicate);
         } catch (error) {
-          failed(error);
+          settled(() => failed(error));
           return;
         }
         const now = performance.now();
@@ -79,8 +85,9 @@ export async function waitFor<Monitor extends Watched, Value>(
         if (!value) since = undefined;
         else since ??= now;
         const held = since === undefined ? Number.POSITIVE_INFINITY : since + heldFor;
-        if (since !== undefined && (heldFor === 0 || heardUntil >= held)) done();
-        else if (heardUntil >= deadline || now >= deadline + LAST_LOOK) failed(tooLate(timeout));
+        if (since !== undefined && (heldFor === 0 || heardUntil >= held)) settled(done);
+        else if (heardUntil >= deadline || now >= deadline + LAST_LOOK)
+          settled(() => failed(tooLate(timeout)));
         else {
           const wait = Math.min(held, deadline) - now;
           if (wait === Number.POSITIVE_INFINITY) return;

@@ -129,6 +129,45 @@ test('its signal ends it with the reason, and is released', async () => {
   assert.equal(getEventListeners(later.signal, 'abort').length, 0);
 });
 
+test('a listener that throws keeps no other from an event', (t) => {
+  const { hub, emitter } = opened();
+  const thrown: string[] = [];
+  t.mock.method(process, 'nextTick', (call: () => void) => {
+    try {
+      call();
+    } catch (error) {
+      thrown.push((error as Error).message);
+    }
+  });
+  const heard: string[] = [];
+  const wrong = (text: string) => {
+    throw new Error(`of ${text}`);
+  };
+  emitter.on('one', wrong);
+  hub.emit('one', 'a');
+  emitter.once('one', (text) => heard.push(`once ${text}`));
+  emitter.on('one', (text) => heard.push(text));
+  hub.emit('one', 'b');
+  hub.emit('one', 'c');
+  t.mock.restoreAll();
+  assert.deepEqual(thrown, ['of a', 'of b', 'of c']);
+  assert.deepEqual(heard, ['once b', 'b', 'c']);
+});
+
+test('its signal does not keep it', async () => {
+  const { signal } = new AbortController();
+  const weak = (() => {
+    const { hub } = opened();
+    hub.endOn(signal);
+    return new WeakRef(hub);
+  })();
+  for (let i = 0; i < 100 && weak.deref(); i++) {
+    await turn();
+    gc?.();
+  }
+  assert.equal(weak.deref(), undefined);
+});
+
 test('a signal has one listener, however many consumers it ends', async () => {
   const controller = new AbortController();
   const { signal } = controller;

@@ -254,3 +254,47 @@ test('messages behind many rows that events change during the dump are recognize
   assert.equal(dump(), 20);
   assert.equal(dump(), 0);
 });
+
+test('an entry says when its part of a dump was read', () => {
+  const at = (monotonic: number) => ({ wall: 0, monotonic });
+  const changes: TableChange<Things>[] = [];
+  const host = {
+    now: () => at(9),
+    wakeAfter: () => {},
+    mayProceed: () => true,
+    dump: () => {},
+    emit: (change: TableChange<Things>) => changes.push(change),
+  };
+  const table = new Reconciler<Things, Event>(model, host, { least: 0, most: 0 });
+  const list = (...parts: [monotonic: number, things: Things['thing'][]][]) => {
+    table.empty();
+    for (const [monotonic, things] of parts) {
+      table.readAt(at(monotonic));
+      for (const thing of things) table.dumped('thing', thing);
+    }
+    table.dumpEnded();
+    table.empty();
+  };
+  const read = () =>
+    [...table.tables.thing].map(({ id, countersReadAt: { monotonic } }) => `${id} ${monotonic}`);
+  table.wake();
+  const [a, b] = [
+    { name: 'a', size: 1 },
+    { name: 'b', size: 1 },
+  ];
+  list([1, [a]], [2, [b]]);
+  assert.deepEqual(read(), ['a 1', 'b 2']);
+  table.refresh();
+  list([3, [{ ...a }]], [4, [{ ...b, size: 2 }]], [5, [{ name: 'c', size: 1 }]]);
+  assert.deepEqual(read(), ['a 3', 'b 4', 'c 5']);
+  const told = changes.flatMap((change) => ('object' in change ? [change] : []));
+  assert.deepEqual(
+    told.map(({ id, countersReadAt: { monotonic } }) => `${id} ${monotonic}`),
+    ['b 4', 'c 5'],
+  );
+  // What changed is not of then.
+  assert.deepEqual(
+    told.map(({ time: { monotonic } }) => monotonic),
+    [9, 9],
+  );
+});

@@ -175,3 +175,20 @@ test("a timeout has the caller's stack; a predicate must be a synchronous functi
   );
   assert.equal(monitor.watching, 0);
 });
+
+test('a change right after the one that ended it does not replace what it found', async () => {
+  for (const heldFor of [0, 1]) {
+    const monitor = new Monitored();
+    const waiting = monitor.waitFor({ heldFor });
+    monitor.set('there');
+    if (heldFor > 0) {
+      // Held, and nobody has looked yet.
+      const until = performance.now() + 2;
+      while (performance.now() < until);
+      monitor.set('there');
+    }
+    monitor.set(undefined);
+    assert.equal(await waiting, 'there');
+    assert.equal(monitor.watching, 0);
+  }
+});
