@@ -82,11 +82,13 @@ export abstract class LiveEmitter<
   }
 }
 
-function attempt(call: () => unknown): void {
-  try {
-    call();
-  } catch (error) {
-    throwLater(error);
+function callEach(emitter: EventEmitter, name: string, values: readonly unknown[]): void {
+  for (const listener of emitter.rawListeners(name)) {
+    try {
+      listener.apply(emitter, values);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 }
 
@@ -175,11 +177,13 @@ export class EventHub<Event, L extends Loop<Event> = EventQueue<Event>> {
    */
   emit(name: string, ...values: unknown[]): void {
     const emitter = this.#emitter;
-    try {
-      if (emitter.listenerCount(name) < 2) emitter.emit(name, ...values);
-      else for (const one of emitter.rawListeners(name)) attempt(() => one.apply(emitter, values));
-    } catch (error) {
-      throwLater(error);
+    if (emitter.listenerCount(name) > 1) callEach(emitter, name, values);
+    else {
+      try {
+        emitter.emit(name, ...values);
+      } catch (error) {
+        throwLater(error);
+      }
     }
   }
 
