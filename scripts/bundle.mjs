@@ -329,11 +329,12 @@ const WITHOUT_TEXT = new Set([
   'testing.ts',
 ]);
 
-/** Removes docs: they are in the declarations, or only matter to contributors. Line numbers are preserved. */
-const withoutDocs = (text) =>
-  text.replace(/^[ \t]*\/\*\*.*?\*\/$/gms, (comment) => comment.replace(/[^\n]/g, ''));
+/** A line of docs: they are in the declarations, or only matter to contributors. */
+const DOCS = '\0';
+const markDocs = (text) =>
+  text.replace(/^[ \t]*\/\*\*.*?\*\/$/gms, (comment) => comment.replace(/[^\n]+/g, DOCS));
 
-/** Writes src/. @returns by module path, the file and the line at which it begins */
+/** Writes src/, without docs. @returns by module path, the file, and the line there of each of its lines */
 function writeSources() {
   const files = new Map();
   const places = new Map();
@@ -344,8 +345,12 @@ function writeSources() {
     if (WITHOUT_TEXT.has(file)) continue;
     const lines = files.get(file) ?? [];
     lines.push(`// ${path}`);
-    places.set(path, { file, line: lines.length });
-    lines.push(...withoutDocs(readFileSync(join(root, path), 'utf8')).split('\n'));
+    const numbers = [];
+    for (const line of markDocs(readFileSync(join(root, path), 'utf8')).split('\n')) {
+      numbers.push(lines.length);
+      if (line !== DOCS) lines.push(line);
+    }
+    places.set(path, { file, numbers });
     files.set(file, lines);
   }
   rmSync(sources, { recursive: true, force: true });
@@ -374,8 +379,8 @@ function rewrite(map, path, places) {
         continue;
       }
       mapped = true;
-      const { file, line } = own[source];
-      const place = [column, files.indexOf(file), sourceLine + line, sourceColumn];
+      const { file, numbers } = own[source];
+      const place = [column, files.indexOf(file), numbers[sourceLine], sourceColumn];
       const last = kept.at(-1);
       if (last?.[1] !== place[1] || last[2] !== place[2]) kept.push(place);
     }

@@ -169,7 +169,7 @@ export function mergedGroup(groups: readonly [SaGroup, ...SaGroup[]]): SaGroup {
     for (const policy of each(group.policies)) all.policies = including(all.policies, policy);
     for (const record of each(group.records)) all.records = including(all.records, record);
   }
-  all.gone = groups.flatMap(({ gone }) => gone);
+  all.gone = groups.flatMap(({ gone }) => gone).sort((a, b) => a.order - b.order);
   all.acquired = groups.flatMap(({ acquired }) => acquired);
   return all;
 }

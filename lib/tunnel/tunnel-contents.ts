@@ -68,6 +68,8 @@ export interface RemovedSa {
   readonly reason: string;
   readonly portId: number | undefined;
   readonly time: EventTime;
+  /** Those removed later have higher numbers. */
+  readonly order: number;
   /** Whether an event reported its removal; else a resync found it. */
   readonly heard: boolean;
 }

@@ -17,7 +17,7 @@ import { Deadlines } from './deadlines.ts';
 import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
 import { type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedExpectedTunnel } from './expected.ts';
-import { each, excluding, has, including, kept, NONE } from './few.ts';
+import { each, excluding, has, including, kept, MultiMap, NONE } from './few.ts';
 import { detectRekeys, enterFound, rekeyed, restUntil, successionOf } from './rekeys.ts';
 import {
   type GroupPart,
@@ -36,6 +36,7 @@ import { carries, isUpState, type Tunnel, type TunnelState, type TunnelWarning }
 import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './tunnel-changes.ts';
 import { DIRECTIONS, NO_CONTENTS, type Sa } from './tunnel-contents.ts';
 import { type Showing, TunnelRecord } from './tunnel-record.ts';
+import { VacantTunnels } from './vacant.ts';
 import { differences, evaluateLeaks, evaluateWarnings, type Surplus } from './warnings.ts';
 
 export interface TunnelsHost extends Pick<LocalAddresses, 'has' | 'isLocal' | 'lost'> {
@@ -71,7 +72,7 @@ export class Tunnels {
   readonly #members = new SaGroups();
   readonly #deadlines = new Deadlines<TunnelRecord>();
   /** Expected tunnels without contents. */
-  readonly #vacant = new Set<TunnelRecord>();
+  readonly #vacant = new VacantTunnels();
   /** Tunnels that are down and not expected, longest first. */
   readonly #remembered = new Set<TunnelRecord>();
   /** Tunnels that went down, not yet reported because the requester lookup is pending. */
@@ -121,7 +122,7 @@ export class Tunnels {
     for (const one of expected) {
       const record = new TunnelRecord(one.name, apart, this.#showing, one);
       this.#records.set(record.id, record);
-      this.#vacant.add(record);
+      this.#vacant.add(record, one);
     }
   }
 
@@ -184,7 +185,9 @@ export class Tunnels {
 
   byReqid(reqid: number): Tunnel[] {
     const groups = [...this.#members.groupsByReqid(reqid)];
-    return shown(new Set(groups.map((group) => group.linked[0] ?? group)));
+    const there = shown(new Set(groups.map((group) => group.linked[0] ?? group)));
+    const vacant = [...this.#vacant].filter(({ expected }) => expected?.reqid === reqid);
+    return [...new Set([...there, ...vacant.flatMap(({ tunnel }) => tunnel ?? [])])];
   }
 
   /** When to call {@link flush} without a change, monotonic; Infinity: never. */
@@ -263,17 +266,23 @@ export class Tunnels {
     if (kind === 'removed') {
       const { reason, portId } = change;
       this.#members.removeSa(sa);
-      group.lose({ sa, last: value, reason, portId, time, heard });
+      const order = this.#members.nextOrder;
+      group.lose({ sa, last: value, reason, portId, time, order, heard });
     } else if (group.isFor(value)) {
-      sa.record?.hold();
+      this.#hold(sa);
       sa.entry = entry;
       sa.read = undefined;
       if (kind === 'expiring' || isSoftSpent(value)) sa.softAt ??= time.wall;
+      // With other limits the kernel starts anew (net/xfrm/xfrm_state.c, xfrm_state_update).
+      else if (change.fields.includes('lifetime')) sa.softAt = undefined;
+      // One from any source makes no tunnel of its own.
+      for (const one of this.#members.servedBy(sa)) this.#members.dirty.add(one);
     } else {
       // A resync can mistake another SA for the previous one (docs/consistency.md).
       const last = sa.entry.value;
       this.#members.removeSa(sa);
-      group.lose({ sa, last, reason: 'replaced', portId: undefined, time, heard });
+      const order = this.#members.nextOrder;
+      group.lose({ sa, last, reason: 'replaced', portId: undefined, time, order, heard });
       this.#members.addSa(entry, time, heard);
     }
     this.#members.dirty.add(group);
@@ -357,9 +366,7 @@ export class Tunnels {
     // They also serve other groups, which may be evaluated before their own.
     for (const sa of this.#members.shared) {
       if (sa.read === undefined) continue;
-      for (const { records } of this.#members.servedBy(sa)) {
-        for (const record of each(records)) record.hold();
-      }
+      this.#hold(sa);
       this.#renew(sa);
     }
     for (const group of this.#members.groups) {
@@ -372,6 +379,15 @@ export class Tunnels {
       this.#evaluateGroup(group, now);
       for (const one of group.linked) one.looked = false;
       if (++count % SOME === 0) now = yield;
+    }
+  }
+
+  /** An SA's entry is about to be replaced: the tunnels it serves still show the one before. */
+  #hold(sa: Sa): void {
+    if (sa.record) sa.record.hold();
+    else {
+      for (const { records } of this.#members.servedBy(sa))
+        for (const record of each(records)) record.hold();
     }
   }
 
@@ -522,12 +538,12 @@ export class Tunnels {
   /** The record for a new tunnel: an expected one without contents, or a new one. */
   #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
     const { reqid } = group;
-    for (const record of this.#vacant) {
-      const traits = { ...orientation, reqids: group.reqids, ...part.labels };
-      if (!isExpected(record.expected as NamedExpectedTunnel, traits)) continue;
-      if (record.group) leave(record, record.group);
-      this.#touch(record);
-      return this.#enter(record, group);
+    const traits = { ...orientation, reqids: group.reqids, ...part.labels };
+    const expected = this.#vacant.find(orientation, (one) => isExpected(one, traits));
+    if (expected) {
+      if (expected.group) leave(expected, expected.group);
+      this.#touch(expected);
+      return this.#enter(expected, group);
     }
     const id = this.#freeId(orientation, reqid, part.labels);
     const record = new TunnelRecord(id, this.#apart, this.#showing);
@@ -573,7 +589,7 @@ export class Tunnels {
 
   /** An expected tunnel that lost its contents takes over another tunnel that matches, if any. */
   #vacate(record: TunnelRecord, expected: NamedExpectedTunnel, now: EventTime): void {
-    this.#vacant.add(record);
+    this.#vacant.add(record, expected);
     for (const other of this.#records.values()) {
       if (other.expected || other.isEmpty || !this.#fits(other, expected)) continue;
       this.#touch(other);
@@ -602,6 +618,7 @@ export class Tunnels {
       const next = wanted.get(record.id);
       if (next && (isDeepStrictEqual(next, record.expected) || this.#fits(record, next))) {
         record.expected = next;
+        if (this.#vacant.has(record)) this.#vacant.add(record, next);
         wanted.delete(next.name);
       } else freed.push(record);
     }
@@ -610,8 +627,15 @@ export class Tunnels {
     const there = ordinary.filter(({ isEmpty }) => !isEmpty);
     const candidates = new Set([...freed, ...there, ...ordinary]);
     const named = new Map<TunnelRecord, NamedExpectedTunnel>();
+    const byEnd = byEnds(candidates);
     for (const one of wanted.values()) {
-      const found = [...candidates].find((record) => this.#fits(record, one));
+      let found: TunnelRecord | undefined;
+      const some = one.remote === undefined ? candidates : byEnd.get(one.remote);
+      for (const record of some) {
+        if (!candidates.has(record) || !this.#fits(record, one)) continue;
+        found = record;
+        break;
+      }
       if (found) candidates.delete(found);
       named.set(found ?? new TunnelRecord(one.name, this.#apart, this.#showing, one), one);
     }
@@ -622,9 +646,10 @@ export class Tunnels {
     for (const [record, one] of named) this.#attach(record, one, now);
     for (const record of moving) {
       if (named.has(record)) continue;
-      const { expected, isEmpty } = record;
+      const { expected, isEmpty, orientation } = record;
       record.expected = undefined;
-      const vacant = [...this.#vacant].find((one) => this.#fits(record, one.expected as never));
+      const vacant =
+        orientation && this.#vacant.find(orientation, (one) => this.#fits(record, one));
       if (vacant && !isEmpty) this.#touch(record);
       if ((expected && isEmpty) || (vacant && !isEmpty)) this.#dispose(record);
       else this.#attach(record, undefined, now);
@@ -644,7 +669,7 @@ export class Tunnels {
     record.id =
       expected?.name ?? this.#freeId(orientation as Orientation, group?.reqid ?? 0, labels);
     this.#records.set(record.id, record);
-    if (expected && record.isEmpty) this.#vacant.add(record);
+    if (expected && record.isEmpty) this.#vacant.add(record, expected);
     if (record.isShown) {
       record.show(this.#readBegan);
       this.#tellOf(record, (tunnel) => ({ kind: 'added', tunnel, time: now }));
@@ -871,6 +896,16 @@ function inOrder(entries: Iterable<AnyEntry<XfrmState>>): Iterable<AnyEntry<Xfrm
   const places = all.map((_, i) => i);
   places.sort((a, b) => (numbers[a] as number) - (numbers[b] as number));
   return places.map((place) => all[place] as AnyEntry<XfrmState>);
+}
+
+/** Tunnels by both of their ends. */
+function byEnds(records: Iterable<TunnelRecord>): MultiMap<string, TunnelRecord> {
+  const found = new MultiMap<string, TunnelRecord>();
+  for (const record of records) {
+    const { local, remote } = record.orientation ?? {};
+    for (const end of [local, remote]) if (end !== undefined) found.add(end, record);
+  }
+  return found;
 }
 
 function leave(record: TunnelRecord, group: SaGroup): void {

@@ -66,16 +66,17 @@ test('leaving a loop does not close the subscription: events are queued for the 
   assert.deepEqual(subscription.sockets, []);
 });
 
-test('an unreferenced subscription is closed when garbage-collected', async () => {
+test('an unreferenced subscription is closed when garbage-collected, whatever signal it has', async () => {
   assert(gc);
   const sockets = () => readFileSync('/proc/net/netlink', 'utf8').split('\n').length;
   const before = sockets();
-  const readOne = async () => {
-    const subscription = subscribe({ groups: SA });
+  const { signal } = new AbortController();
+  const readOne = async (more: object) => {
+    const subscription = subscribe({ groups: SA, ...more });
     deleteLarval();
     for await (const _ of subscription) break;
   };
-  for (let i = 0; i < 20; i++) await readOne();
+  for (let i = 0; i < 20; i++) await readOne(i % 2 ? { signal } : {});
   assert(sockets() > before);
   while (sockets() > before) {
     gc();

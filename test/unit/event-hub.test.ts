@@ -154,20 +154,6 @@ test('a listener that throws keeps no other from an event', (t) => {
   assert.deepEqual(heard, ['once b', 'b', 'c']);
 });
 
-test('its signal does not keep it', async () => {
-  const { signal } = new AbortController();
-  const weak = (() => {
-    const { hub } = opened();
-    hub.endOn(signal);
-    return new WeakRef(hub);
-  })();
-  for (let i = 0; i < 100 && weak.deref(); i++) {
-    await turn();
-    gc?.();
-  }
-  assert.equal(weak.deref(), undefined);
-});
-
 test('a signal has one listener, however many consumers it ends', async () => {
   const controller = new AbortController();
   const { signal } = controller;

@@ -467,6 +467,12 @@ export class World {
     this.states[this.states.indexOf(state)] = { ...state, ...change } as XfrmState;
   }
 
+  /** The same, with the event of the request. */
+  update(spi: number, change: object): void {
+    this.change(spi, change);
+    this.#tell({ kind: 'UPDSA', state: this.sa(spi) });
+  }
+
   sa(spi: number): XfrmState {
     const state = this.states.find((one) => one.spi === spi);
     if (!state) throw new Error(`there is no SA 0x${spi.toString(16)}`);
