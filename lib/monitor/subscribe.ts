@@ -201,7 +201,9 @@ export class Subscription
     this.#hasConsumers = consumed;
     if (this.closed) return;
     // Once a listener has been added, and before more is read.
-    if (consumed && this.#unheard.length > 0) process.nextTick(() => this.#hear());
+    if (consumed && !this.#paused && this.#unheard.length > 0) {
+      process.nextTick(() => this.#hear());
+    }
     const full = [...this.hub.loops].some((loop) => loop.full);
     if (full) this.#slow = true;
     const flowing = consumed && !this.#paused && !full;
@@ -274,6 +276,7 @@ export class Subscription
 
   /** Delivers what nobody has heard, as long as someone listens. */
   #hear(): void {
+    if (this.#paused) return;
     const events = this.#unheard;
     this.#unheard = [];
     for (const event of events) this.#deliver(event);

@@ -87,6 +87,25 @@ test('all who come in one turn get what was left', async () => {
   await subscription.close();
 });
 
+test('while it is paused, nothing that was left is told', async () => {
+  const { subscription, announce, heard } = subscribed();
+  announce(1, 2);
+  assert.equal(await heard(), 1);
+  const told: number[] = [];
+  const listen = () => subscription.on('NEWSA', ({ state }) => told.push(state.spi));
+  subscription.pause();
+  listen();
+  await turn();
+  subscription.resume();
+  subscription.pause();
+  await turn();
+  assert.deepEqual(told, []);
+  subscription.resume();
+  await turn();
+  assert.deepEqual(told, [2]);
+  await subscription.close();
+});
+
 test('what others got, too, is not told again', async () => {
   const { subscription, announce, first } = subscribed();
   const all: number[] = [];
