@@ -3,7 +3,7 @@
 import { wrongType, wrongValue } from '../base/argument.ts';
 import { subscribe } from '../monitor/subscribe.ts';
 import { openFile } from '../socket/namespace.ts';
-import { AF_INET, AF_INET6, addressFamily } from '../wire/address.ts';
+import { AF_INET, AF_INET6, addressFamily, canonicalAddress } from '../wire/address.ts';
 import { hosts, names } from './argument.ts';
 import { TestingError } from './error.ts';
 import { NetworkNamespace } from './network-namespace.ts';
@@ -23,6 +23,11 @@ export interface HostOptions {
    */
   readonly here?: boolean | undefined;
 }
+
+/** Milliseconds a cable or an address may take, on a slow machine. */
+const PATIENCE = 30_000;
+const late = (what: string) =>
+  new TestingError('ERR_WAIT_TIMEOUT', `${what} within ${PATIENCE / 1000} s`);
 
 const isV6 = (address: string) => address.includes(':');
 const single = (address: string) => (isV6(address) ? 128 : 32);
@@ -89,13 +94,19 @@ export class Host extends NetworkNamespace {
   /** Adds an address; by default to the loopback interface, where it is reachable over any cable. */
   async addAddress(local: string, index = 1): Promise<void> {
     if (addressFamily(local) === undefined) throw wrongType('address', 'an IP address', local);
-    const prefixLength = single(local);
-    await this.route.addAddress({
-      index,
-      local,
-      prefixLength,
-      flags: isV6(local) ? ['nodad'] : [],
-    });
+    const own = { index, local, prefixLength: single(local) };
+    if (!isV6(local)) return this.route.addAddress(own);
+    // The kernel answers before it has the route of an IPv6 address (net/ipv6/addrconf.c,
+    // addrconf_dad_work), without which it takes no packets to it.
+    const signal = AbortSignal.timeout(PATIENCE);
+    await using events = subscribe({ netns: this.netns, groups: ['ipv6-route'], signal });
+    await this.route.addAddress({ ...own, flags: ['nodad'] });
+    const dst = canonicalAddress(local);
+    for await (const event of events) {
+      if (event.kind !== 'NEWROUTE') continue;
+      if (event.route.type === 'local' && event.route.dst === dst) return;
+    }
+    throw late(`${local} is not an address of ${this.name}`);
   }
 
   /** Removes an address. */
@@ -110,15 +121,19 @@ export class Host extends NetworkNamespace {
   async reach(network: string, by: Host, from?: string): Promise<void> {
     const [dst = '', length = single(network)] = network.split('/');
     const direct = [by.address, by.address6, by.inner, by.inner6].includes(network);
+    const gateway = isV6(dst) ? by.address6 : by.address;
+    if (!direct && gateway === '') {
+      throw wrongValue(
+        `${by.name} has no ${isV6(dst) ? 'IPv6' : 'IPv4'} address to reach ${network} by`,
+      );
+    }
     const value = {
       dst,
       dstLength: Number(length),
       oif: this.cableTo(by),
       prefSrc: from || undefined,
     };
-    await this.route.replaceRoute(
-      direct ? { ...value, scope: 'link' } : { ...value, gateway: by.address },
-    );
+    await this.route.replaceRoute(direct ? { ...value, scope: 'link' } : { ...value, gateway });
   }
 
   /** Interface index of the cable to a host. */
@@ -162,9 +177,6 @@ async function plug(host: Host, name: string, other: Host): Promise<void> {
   host.cables.set(other, index);
 }
 
-/** Milliseconds a cable may take, on a slow machine. */
-const PATIENCE = 30_000;
-
 /**
  * Waits until packets pass a cable: the kernel activates the queue of a link some time after both ends are up
  * (net/core/link_watch.c), late if it is removing other namespaces, and drops what is sent before.
@@ -178,8 +190,7 @@ export async function untilUp(from: Host, to: Host): Promise<void> {
     if (event.kind !== 'NEWLINK' || event.link.index !== index) continue;
     if (event.link.operState === 'up') return;
   }
-  const message = `the cable from ${from.name} to ${to.name} is not up within ${PATIENCE / 1000} s`;
-  throw new TestingError('ERR_WAIT_TIMEOUT', message);
+  throw late(`the cable from ${from.name} to ${to.name} is not up`);
 }
 
 async function reachAll(from: Host, to: Host): Promise<void> {

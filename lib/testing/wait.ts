@@ -5,6 +5,7 @@ import { EVENT_KINDS } from '../monitor/filter-input.ts';
 import { type Subscription, type SubscriptionEvent, subscribe } from '../monitor/subscribe.ts';
 import { isUpState, TUNNEL_STATES, type Tunnel, type TunnelState } from '../tunnel/tunnel.ts';
 import { TunnelMonitor } from '../tunnel/tunnel-monitor.ts';
+import { addressFamily, canonicalAddress } from '../wire/address.ts';
 import { describePolicy, describeState } from '../xfrm/text.ts';
 import { callable, names, namespaces, oneOf, patience } from './argument.ts';
 import { TestingError } from './error.ts';
@@ -104,11 +105,15 @@ export class RecordedEvents implements AsyncDisposable {
         this.#waiting.delete(look);
       };
       const look = () => {
-        const event = this.all.find((one) => !this.#given.has(one) && fits(one));
-        if (event === undefined) return;
-        this.#given.add(event);
+        try {
+          const event = this.all.find((one) => !this.#given.has(one) && fits(one));
+          if (event === undefined) return;
+          this.#given.add(event);
+          resolve(event as Event);
+        } catch (error) {
+          reject(error); // what `fits` throws is for who waits
+        }
         over();
-        resolve(event as Event);
       };
       const timer = setTimeout(() => {
         over();
@@ -143,7 +148,7 @@ type Kind = SubscriptionEvent['kind'];
  *     const events = listen(left);
  *     const { state } = await waitForEvent(events, 'EXPIRE', { where: ({ hard }) => hard });
  *
- * @throws TestingError `ERR_WAIT_TIMEOUT` with all events received
+ * @throws TestingError `ERR_WAIT_TIMEOUT` with all events received; what `where` throws
  */
 export function waitForEvent<K extends Kind>(
   events: RecordedEvents,
@@ -166,7 +171,7 @@ export function waitForEvent<K extends Kind>(
 
 /** Which tunnel to wait for, and what must be true of it. */
 export interface WaitForTunnelOptions extends WaitTimeOptions {
-  /** Its other end. Default: any tunnel. */
+  /** Its other end, in any spelling. Default: any tunnel. */
   readonly peer?: string | undefined;
 }
 
@@ -186,7 +191,10 @@ export async function waitForTunnel(
   if (!(from instanceof TunnelMonitor)) namespaces({ from });
   if (typeof wanted !== 'function') oneOf('wanted', wanted, TUNNEL_STATES);
   names('options', options, ['peer', 'timeout']);
-  const { peer } = options;
+  if (options.peer !== undefined && addressFamily(options.peer) === undefined) {
+    throw wrongType('options.peer', 'an IP address', options.peer);
+  }
+  const peer = options.peer && canonicalAddress(options.peer);
   const timeout = patience(options.timeout);
   const given = from instanceof TunnelMonitor;
   const monitor = given ? from : await TunnelMonitor.open({ netns: from.netns });

@@ -168,6 +168,10 @@ test('waits', async (t) => {
     [() => any.waitForTunnel(undefined, 'up'), /^from must be a host or a NetworkNamespace/],
     [() => any.waitForTunnel(left, 'upp'), /^wanted is .*; did you mean up\?$/],
     [() => any.waitForTunnel(left, 'up', { pear: '192.0.2.2' }), /did you mean peer\?$/],
+    [
+      () => any.waitForTunnel(left, 'up', { peer: 'right' }),
+      /^options\.peer must be an IP address/,
+    ],
   ]);
   const { NETLINK_XFRM_TIMEOUT } = process.env;
   t.after(() => {

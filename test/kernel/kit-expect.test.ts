@@ -60,6 +60,32 @@ test('an event is waited for, and given once', async () => {
   );
 });
 
+test('what a condition throws ends its wait, and no other', async () => {
+  await using host = await NetworkNamespace.make('alone');
+  const events = listen(host);
+  const where = () => {
+    throw new RangeError('mine');
+  };
+  const own = assert.rejects(waitForEvent(events, 'NEWPOLICY', { where }), /mine/);
+  const other = waitForEvent(events, 'NEWPOLICY');
+  const selector = { saddr: '10.0.0.0/24', daddr: '10.1.0.0/24' };
+  await host.xfrm.addPolicy({ dir: 'out', selector });
+  await own;
+  assert.equal((await other).policy.dir, 'out');
+  await assert.rejects(waitForEvent(listen(host), 'NEWPOLICY', { where, timeout: 20 }), /20 ms/);
+});
+
+test('a tunnel is waited for by its peer in any spelling', async () => {
+  await using host = await NetworkNamespace.make('alone');
+  await host.xfrm.addPolicy({
+    dir: 'out',
+    selector: { saddr: 'fd00:1::/64', daddr: 'fd00:2::/64' },
+    templates: [{ saddr: '2001:db8::1', daddr: '2001:db8::2', proto: 'esp', mode: 'tunnel' }],
+  });
+  const { remote } = await waitForTunnel(host, 'down', { peer: '2001:0DB8:0::2' });
+  assert.equal(remote, '2001:db8::2');
+});
+
 test('waiting for a tunnel; a timeout shows its states', async (t) => {
   if (withoutEsp) return t.skip(withoutEsp);
   const { left, right, tunnel } = await world(t);

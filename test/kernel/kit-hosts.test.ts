@@ -55,6 +55,22 @@ test('two hosts reach each other, by UDP and TCP, IPv4 and IPv6', async () => {
   assert.equal(await tcp(right, left, { ...ends, size: 10 }), 10);
 });
 
+test('a host is a gateway for networks of both families', async () => {
+  await using hosts = await twoHosts({ right: { inner: '' } });
+  const { left, right } = hosts;
+  for (const address of ['10.9.0.1', 'fd00:9::1']) await right.addAddress(address);
+  await left.reach('10.9.0.0/16', right, left.inner);
+  await left.reach('fd00:9::/64', right, left.inner6);
+  assert.equal((await ping(left, right, { from: left.address, to: '10.9.0.1' })).received, 3);
+  assert.equal((await ping(left, right, { from: left.address6, to: 'fd00:9::1' })).received, 3);
+  await using warriors = await roadWarriors(1);
+  const [client = left] = warriors.clients;
+  await assert.rejects(
+    client.reach('fd00:9::/64', warriors.server),
+    /^TypeError.*has no IPv6 addr/,
+  );
+});
+
 test('processes use the kit side by side', async () => {
   // As runners do with test files. The addresses are the same in each.
   const script = `
