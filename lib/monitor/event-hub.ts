@@ -1,5 +1,5 @@
 /** The life cycle of emitters that deliver events to loops and listeners. @module */
-import { EventEmitter } from 'node:events';
+import { EventEmitter, errorMonitor } from 'node:events';
 import { checkedOptions, optionalSignal } from '../base/argument.ts';
 import { onAbort } from '../socket/abort.ts';
 import { StateError } from '../socket/index.ts';
@@ -82,7 +82,8 @@ export abstract class LiveEmitter<
   }
 }
 
-function callEach(emitter: EventEmitter, name: string, values: readonly unknown[]): void {
+function callEach(emitter: EventEmitter, name: string | symbol, values: readonly unknown[]): void {
+  if (name === 'error') callEach(emitter, errorMonitor, values);
   for (const listener of emitter.rawListeners(name)) {
     try {
       listener.apply(emitter, values);

@@ -1,6 +1,6 @@
 /** The life cycle that subscriptions and monitors share. */
 import assert from 'node:assert/strict';
-import { EventEmitter, getEventListeners } from 'node:events';
+import { EventEmitter, errorMonitor, getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { EventHub } from '../../lib/monitor/event-hub.ts';
@@ -152,6 +152,17 @@ test('a listener that throws keeps no other from an event', (t) => {
   t.mock.restoreAll();
   assert.deepEqual(thrown, ['of a', 'of b', 'of c']);
   assert.deepEqual(heard, ['once b', 'b', 'c']);
+});
+
+test('an error is told to those who monitor errors, however many listen', () => {
+  for (const listeners of [1, 2]) {
+    const { hub, emitter } = opened();
+    const told: string[] = [];
+    emitter.on(errorMonitor, () => told.push('monitored'));
+    for (let i = 0; i < listeners; i++) emitter.on('error', () => told.push('heard'));
+    hub.fail(new Error('mine'));
+    assert.deepEqual(told, ['monitored', ...new Array(listeners).fill('heard')]);
+  }
 });
 
 test('a signal has one listener, however many consumers it ends', async () => {
