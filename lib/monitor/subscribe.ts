@@ -145,7 +145,7 @@ export class Subscription
         this.hub.leave(queue);
         this.#flow();
         // Others got them, too.
-        if (!this.#hasConsumers) this.#unheard.push(...unread);
+        if (!this.#hasConsumers) this.#unheard = this.#unheard.concat(unread);
       },
     });
     this.hub.join(queue);
@@ -274,12 +274,14 @@ export class Subscription
     }
   }
 
-  /** Delivers what nobody has heard, as long as someone listens. */
+  /** Delivers what nobody has heard, as long as someone listens and it is not paused. */
   #hear(): void {
-    if (this.#paused) return;
     const events = this.#unheard;
     this.#unheard = [];
-    for (const event of events) this.#deliver(event);
+    let heard = 0;
+    while (heard < events.length && !this.#paused)
+      this.#deliver(events[heard++] as SubscriptionEvent);
+    if (heard < events.length) this.#unheard = this.#unheard.concat(events.slice(heard));
   }
 
   /** Internal listeners that notice when others are added and removed. */

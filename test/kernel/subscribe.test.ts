@@ -5,6 +5,7 @@ import { getEventListeners, once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { type SubscriptionEvent, type SystemError, subscribe } from '../../lib/index.ts';
+import type { EventQueue } from '../../lib/monitor/event-queue.ts';
 import { explain } from '../../lib/monitor/event-socket.ts';
 import { NetlinkSocket } from '../../lib/socket.ts';
 import { deleteLarval, ip, ipBatch, next, ofKind, words } from './support.ts';
@@ -153,6 +154,39 @@ test('listeners that come after all were removed get what the kernel kept', asyn
   flushPolicies();
   await once(subscription, 'FLUSHPOLICY');
   assert.deepEqual(heard, ['priority 1', 'NEWPOLICY']);
+});
+
+test('a listener that pauses gets the rest after it resumes, also of what a loop had left', async () => {
+  await using subscription = subscribe({ groups: POLICY });
+  const loop = subscription.iterator();
+  addPolicies(5);
+  await loop.next();
+  await loop.return?.();
+  const priorities: number[] = [];
+  subscription.on('NEWPOLICY', ({ policy }) => {
+    priorities.push(policy.priority);
+    if (priorities.length === 2) subscription.pause();
+  });
+  for (let i = 0; i < 5; i++) await turn();
+  assert.deepEqual(priorities, [2, 3]);
+  subscription.resume();
+  const flushed = once(subscription, 'FLUSHPOLICY');
+  flushPolicies();
+  await flushed;
+  assert.deepEqual(priorities, [2, 3, 4, 5]);
+});
+
+test('a loop can leave any number of events behind', async () => {
+  await using subscription = subscribe({ groups: POLICY, highWaterMark: 1e9 });
+  const count = 200_000;
+  const loop = subscription.iterator() as EventQueue<SubscriptionEvent>;
+  const event = { kind: 'malformed' } as SubscriptionEvent;
+  for (let i = 0; i < count; i++) loop.push(event);
+  await loop.return();
+  let heard = 0;
+  subscription.on('malformed', () => heard++);
+  await turn();
+  assert.equal(heard, count);
 });
 
 test('closing in a listener ends the events, and a throwing listener does not affect others', () => {
