@@ -246,7 +246,7 @@ export function obstaclesOf(tunnel: Matching, host: HostPolicies): PerDirection<
     const [by] = caught[direction].filter((one) => one !== undefined).sort();
     const isUnanswered = direction === 'out' && unanswered;
     if (missing[direction].size === 0 && by === undefined && !isUnanswered) return CLEAR;
-    return { missing: [...missing[direction]], caught: by, unanswered: isUnanswered };
+    return { missing: [...missing[direction]].sort(), caught: by, unanswered: isUnanswered };
   };
   const found = { out: obstacle('out'), in: obstacle('in') };
   return found.out === CLEAR && found.in === CLEAR ? ALL_CLEAR : found;

@@ -338,6 +338,7 @@ function joined(
     ),
     in: shared.filter(
       (sa) =>
+        !sa.isLarval &&
         sa.entry.value.daddr === local &&
         !protos.has(sa.entry.value.proto) &&
         (known.some((one) => accepts(one, sa)) || senders.some((one) => answers(one, sa))),

@@ -427,8 +427,7 @@ export class SaGroups {
       for (const demand of demands) {
         if (demand.reqid === group.reqid || (!makesTunnel(demand) && !isFromAny(demand))) continue;
         if (!fits(demand, a, b) && !fits(demand, b, a)) continue;
-        const other = this.#groupOf(key, demand.reqid);
-        if (other) yield other;
+        yield this.group(a, b, demand.reqid);
       }
     }
     for (const end of group.pair) {
@@ -637,7 +636,8 @@ export class SaGroups {
     return group ? [group] : [];
   }
 
-  removePolicy(policy: Policy, gone?: PolicyGone): void {
+  /** @param gone if it is gone for good, or no longer sends anything */
+  removePolicy(policy: Policy, gone: PolicyGone | undefined): void {
     this.#policies.delete(policy);
     this.#bySource.delete(policy);
     this.#addRoles(policy.demands, -1);
@@ -651,9 +651,10 @@ export class SaGroups {
       if (group && has(group.policies, policy)) {
         group.policies = excluding(group.policies, policy);
         if (isVacant(group)) this.#joins(group);
-        group.policyGone = gone;
         this.dirty.add(group);
       }
+      if (gone && demand.direction === 'out')
+        for (const one of this.#groupsOf(demand)) one.policyGone = gone;
       this.#covers.delete(coverKey(demand), policy);
       this.#fromAny.delete(to, policy);
     }

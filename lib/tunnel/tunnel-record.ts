@@ -180,10 +180,11 @@ export class TunnelRecord implements Due {
     return sum;
   }
 
-  /** Whether it has no SAs, not even larval ones. */
+  /** Whether no SAs serve it, not even larval ones. */
   get isWithoutSas(): boolean {
-    const { sas, larval } = this.contents;
-    return sas.out.length + sas.in.length + larval.length === 0;
+    const { contents } = this;
+    const serve = (direction: TrafficDirection) => serving(contents, direction).length > 0;
+    return contents.larval.length === 0 && !serve('out') && !serve('in');
   }
 
   /** The observation that its state depends on. */

@@ -10,12 +10,13 @@ import type { XfrmObjectTypes } from '../monitor/xfrm-objects.ts';
 import type { EventTime } from '../netlink/event.ts';
 import { canonicalAddress } from '../wire/address.ts';
 import type { AcquireEvent, MappingEvent } from '../xfrm/events.ts';
+import { isWild } from '../xfrm/matching.ts';
 import type { XfrmPolicy, XfrmState } from '../xfrm/objects.ts';
 import type { PolicyDefaults } from '../xfrm/types.ts';
 import type { LocalAddresses, LostAddress } from './addresses.ts';
 import { Deadlines } from './deadlines.ts';
 import { addressGoneReason, downReasonOf, policyGoneReason, unreachable } from './down-reasons.ts';
-import { type Orientation, pairOf } from './endpoints.ts';
+import { demandsOf, type Orientation, pairOf } from './endpoints.ts';
 import { isExpected, type NamedExpectedTunnel } from './expected.ts';
 import { each, excluding, has, including, kept, MultiMap, NONE } from './few.ts';
 import { detectRekeys, enterFound, rekeyed, restUntil, successionOf } from './rekeys.ts';
@@ -25,6 +26,7 @@ import {
   labelText,
   matchRecords,
   mergedGroup,
+  type PolicyGone,
   partsOfGroup,
   type SaGroup,
 } from './sa-group.ts';
@@ -34,7 +36,7 @@ import { Clock, evaluateState, type StateEvaluation } from './state.ts';
 import type { TunnelThresholds } from './thresholds.ts';
 import { carries, isUpState, type Tunnel, type TunnelState, type TunnelWarning } from './tunnel.ts';
 import type { ClaimedRequester, TunnelDownReason, TunnelEvent } from './tunnel-changes.ts';
-import { DIRECTIONS, NO_CONTENTS, type Sa } from './tunnel-contents.ts';
+import { both, DIRECTIONS, NO_CONTENTS, type Sa, serving } from './tunnel-contents.ts';
 import { type Showing, TunnelRecord } from './tunnel-record.ts';
 import { VacantTunnels } from './vacant.ts';
 import { differences, evaluateLeaks, evaluateWarnings, type Surplus } from './warnings.ts';
@@ -247,7 +249,8 @@ export class Tunnels {
       const before = kind === 'updated' ? change.before : value;
       const known = kind === 'added' ? undefined : this.#members.policy(incarnation, before);
       const portId = kind === 'removed' ? change.portId : undefined;
-      if (known) this.#members.removePolicy(known, { portId, time });
+      const isGone = kind === 'removed' || demandsOf(value).length === 0;
+      if (known) this.#members.removePolicy(known, isGone ? { portId, time } : undefined);
       else this.#members.removeShunt(incarnation);
       if (kind === 'added' || kind === 'updated') this.#members.addPolicy(entry, time.monotonic);
       else if (kind === 'expiring') this.#members.addPolicy(entry, known?.changedAt ?? -Infinity);
@@ -384,11 +387,10 @@ export class Tunnels {
 
   /** An SA's entry is about to be replaced: the tunnels it serves still show the one before. */
   #hold(sa: Sa): void {
-    if (sa.record) sa.record.hold();
-    else {
-      for (const { records } of this.#members.servedBy(sa))
-        for (const record of each(records)) record.hold();
-    }
+    sa.record?.hold();
+    if (sa.record && !isWild(sa.entry.value.saddr)) return;
+    for (const { records } of this.#members.servedBy(sa))
+      for (const record of each(records)) record.hold();
   }
 
   /** Gives the SAs of a group, which is then evaluated, the entries of the last reading. */
@@ -518,7 +520,15 @@ export class Tunnels {
     }
     for (let i = 0; i < parts.length; i++) {
       const part = parts[i] as GroupPart;
-      const record = records[i] ?? this.#occupant(first, orientation, part);
+      const traits = { ...orientation, reqids: first.reqids, ...part.labels };
+      const known = records[i];
+      const expected = known?.expected
+        ? undefined
+        : this.#vacant.find(orientation, (one) => isExpected(one, traits));
+      // A vacant expected one that stands for it takes its place.
+      if (known && expected) this.#remove(known, now);
+      const record =
+        (expected ? undefined : known) ?? this.#occupant(first, orientation, part, expected);
       record.orientation = orientation;
       records[i] = record;
       this.#update(record, all, part, now);
@@ -528,6 +538,10 @@ export class Tunnels {
       if (!records.includes(record) && has(first.records, record))
         this.#update(record, all, undefined, now);
     }
+    for (const record of each(first.records)) {
+      const { expected, isEmpty } = record;
+      if (expected && isEmpty && !this.#vacant.has(record)) this.#vacate(record, expected);
+    }
     for (const one of groups) {
       one.gone = NONE;
       if (one !== all) one.forget((asked) => all.acquired.includes(asked));
@@ -536,10 +550,13 @@ export class Tunnels {
   }
 
   /** The record for a new tunnel: an expected one without contents, or a new one. */
-  #occupant(group: SaGroup, orientation: Orientation, part: GroupPart): TunnelRecord {
+  #occupant(
+    group: SaGroup,
+    orientation: Orientation,
+    part: GroupPart,
+    expected: TunnelRecord | undefined,
+  ): TunnelRecord {
     const { reqid } = group;
-    const traits = { ...orientation, reqids: group.reqids, ...part.labels };
-    const expected = this.#vacant.find(orientation, (one) => isExpected(one, traits));
     if (expected) {
       if (expected.group) leave(expected, expected.group);
       this.#touch(expected);
@@ -583,18 +600,22 @@ export class Tunnels {
     record.members = part?.members ?? NONE;
     if (part) record.labels = part.labels;
     if (part) this.#vacant.delete(record);
-    else if (record.expected) this.#vacate(record, record.expected, now);
     this.#evaluate(record, now);
   }
 
-  /** An expected tunnel that lost its contents takes over another tunnel that matches, if any. */
-  #vacate(record: TunnelRecord, expected: NamedExpectedTunnel, now: EventTime): void {
+  /** An expected tunnel that lost its contents takes the place of another that matches, if any. */
+  #vacate(record: TunnelRecord, expected: NamedExpectedTunnel): void {
     this.#vacant.add(record, expected);
-    for (const other of this.#records.values()) {
-      if (other.expected || other.isEmpty || !this.#fits(other, expected)) continue;
-      this.#touch(other);
-      this.#remove(other, now);
-      return;
+    const { remote } = expected;
+    const groups = remote ? this.#members.groupsByAddress(remote) : this.#members.groups;
+    for (const { records, linked } of groups) {
+      // Those that changed are evaluated anyway, and may have lost everything.
+      if (linked.some((one) => this.#members.dirty.has(one))) continue;
+      for (const other of each(records)) {
+        if (other.expected || other.isEmpty || !this.#fits(other, expected)) continue;
+        this.#touch(other);
+        return;
+      }
     }
   }
 
@@ -622,10 +643,11 @@ export class Tunnels {
         wanted.delete(next.name);
       } else freed.push(record);
     }
-    // Tunnels that lost their name first; then existing ones; then remembered ones.
+    // Existing ones first; of them and of others, those that lost their name before the rest.
     const ordinary = [...this.#records.values()].filter(({ expected }) => expected === undefined);
-    const there = ordinary.filter(({ isEmpty }) => !isEmpty);
-    const candidates = new Set([...freed, ...there, ...ordinary]);
+    const all = [...freed, ...ordinary];
+    const there = all.filter(({ isEmpty }) => !isEmpty);
+    const candidates = new Set([...there, ...all]);
     const named = new Map<TunnelRecord, NamedExpectedTunnel>();
     const byEnd = byEnds(candidates);
     for (const one of wanted.values()) {
@@ -817,7 +839,12 @@ export class Tunnels {
   /** @returns undefined while the requester is being looked up */
   #downReasonOf(record: TunnelRecord, state: TunnelState): TunnelDownReason | undefined {
     const { claimant } = this.#host;
-    if (state === 'orphan') return policyGoneReason(record.group?.policyGone, claimant);
+    if (state === 'orphan') {
+      let last: PolicyGone | undefined;
+      for (const { policyGone: gone } of record.group?.linked ?? NONE)
+        if (gone && !(last && gone.time.monotonic < last.time.monotonic)) last = gone;
+      return policyGoneReason(last, claimant);
+    }
     return downReasonOf(record.lastGone, this.#members, this.#limits.settle, claimant);
   }
 
@@ -852,9 +879,9 @@ export class Tunnels {
   #sampleSurplus(at: EventTime): void {
     let [sas, policies] = [0, 0];
     for (const { contents, state } of this.#records.values()) {
-      const all = contents.sas.out.length + contents.sas.in.length;
-      if (all === 0) policies += contents.policies.length;
-      if (state === 'orphan') sas += all;
+      const all = both((direction) => serving(contents, direction).length);
+      if (all.out + all.in === 0) policies += contents.policies.length;
+      if (state === 'orphan') sas += contents.sas.out.length + contents.sas.in.length;
       else for (const each of DIRECTIONS) sas += surplus(contents.sas[each]);
     }
     this.#samples.push({ at, sas, policies });

@@ -166,6 +166,55 @@ test('tunnels whose `added` or `down` is pending get their names', () => {
   assert.equal(world.tunnels.get('rome')?.rekeys, 1);
 });
 
+test('one that takes the place of another is told of no loss, whatever else went at once', () => {
+  const wishes = [1, 2, 3].map((reqid) => ({ remote: THERE, daddr: THERE, reqid }));
+  const world = new World({ expected: [{ name: 'paris', remote: THERE }] });
+  for (const wish of wishes) {
+    world.addPolicies(wish);
+    world.addPair(0x1000 * wish.reqid, wish);
+  }
+  world.open().pass(1000);
+  assert.equal(world.tunnels.get('paris')?.reqid, 1);
+  for (const spi of [0x1000, 0x2000]) world.removePair(spi);
+  world.removePolicies(({ templates }) => templates?.[0]?.reqid !== 3);
+  world.look().pass(1000);
+  const paris = world.tunnels.get('paris');
+  assert.deepEqual([paris?.state, paris?.reqid], ['up', 3]);
+  const downs = world.events.flatMap((event) => (event.kind === 'down' ? event.tunnel.id : []));
+  assert.deepEqual(downs, [`${HERE} > ${THERE} reqid 2`]);
+});
+
+test('a name goes to a tunnel that exists rather than to one that lost another name', () => {
+  const world = new World({ expected: [{ name: 'paris', remote: THERE, reqid: 1 }] }).open();
+  world.addPolicies();
+  world.addPair(0x1000);
+  world.look();
+  world.removePair(0x1000);
+  world.removePolicies();
+  world.look().pass(1000);
+  world.addPolicies({ reqid: 2 });
+  world.addPair(0x2000, { reqid: 2 });
+  world.look();
+  world.expect([{ name: 'rome', remote: THERE }]);
+  assert.equal(world.only.id, 'rome');
+  assert.equal(world.only.state, 'up');
+});
+
+test('one that comes to match is the expected one', () => {
+  const world = new World({ expected: [{ name: 'paris', remote: THERE, ifId: 7 }] });
+  world.addPolicies();
+  world.addPair(0x1000);
+  world.open().pass(1000);
+  assert.equal(world.tunnels.get('paris')?.state, 'down');
+  world.addPolicies({ ifId: 7 });
+  world.addPair(0x2000, { ifId: 7 });
+  world.removePair(0x1000);
+  world.removePolicies(({ ifId }) => ifId === undefined);
+  world.look().pass(1000);
+  assert.equal(world.only.id, 'paris');
+  assert.equal(world.only.state, 'up');
+});
+
 const remotes = [THERE, FAR, '192.0.2.4'];
 const expectation = fc.record({
   name: fc.constantFrom('a', 'b', 'c'),
@@ -176,7 +225,8 @@ const step = fc.oneof(
   fc.record({
     expect: fc.uniqueArray(expectation, { selector: ({ name }) => name, maxLength: 3 }),
   }),
-  fc.record({ toggle: fc.nat(2) }),
+  // At once.
+  fc.record({ toggle: fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 4 }) }),
   fc.record({ pass: fc.constantFrom(10, 200, 60_000, 4_000_000) }),
 );
 
@@ -209,15 +259,17 @@ test('changing the list never reports up or down for a remaining tunnel, and all
           assert(events.every(({ kind }) => ['added', 'removed', 'up'].includes(kind)));
         } else if ('pass' in one) world.pass(one.pass);
         else {
-          const n = one.toggle;
-          const wish = { remote: remotes[n] as string, daddr: remotes[n] as string, reqid: n + 1 };
-          if (there.delete(n)) {
-            world.removePair(0x1000 * (n + 1));
-            world.removePolicies(({ templates }) => templates?.[0]?.reqid === n + 1);
-          } else {
-            there.add(n);
-            world.addPolicies(wish);
-            world.addPair(0x1000 * (n + 1), wish);
+          for (const n of one.toggle) {
+            const remote = remotes[n % 3] as string;
+            const wish = { remote, daddr: remote, reqid: n + 1 };
+            if (there.delete(n)) {
+              world.removePair(0x1000 * (n + 1));
+              world.removePolicies(({ templates }) => templates?.[0]?.reqid === n + 1);
+            } else {
+              there.add(n);
+              world.addPolicies(wish);
+              world.addPair(0x1000 * (n + 1), wish);
+            }
           }
           world.look();
         }

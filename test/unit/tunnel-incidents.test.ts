@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TUNNEL_THRESHOLDS } from '../../lib/index.ts';
+import { TUNNEL_THRESHOLDS, type XfrmPolicy } from '../../lib/index.ts';
 import { HERE, type SaWish, THERE, World } from './tunnel-world.ts';
 
 /** A tunnel that is up, and watched from then on. */
@@ -438,6 +438,36 @@ test('a tunnel that ends and leaves old SAs behind is down, by whom its policies
   world.expire(0x9001, true);
   world.look().pass(1000);
   assert.deepEqual(world.told(), ['state down was orphan']);
+});
+
+test('the policy that went is the last one that sent through its SAs, whatever else went', () => {
+  const byOut = 'down orphan was up by policy-gone 7';
+  const out = ({ dir }: XfrmPolicy) => dir === 'out';
+  const other = ({ dir }: XfrmPolicy) => dir !== 'out';
+  const went = (remove: (world: World) => void, source = HERE) => {
+    const world = new World();
+    world.addPair(0x1001);
+    world.addPolicies({ local: source });
+    world.open().pass(60_000);
+    remove(world);
+    world.look().pass(1000);
+    return world.told();
+  };
+  const before = (world: World) => {
+    world.removePolicies(out, 7);
+    world.removePolicies(other, 8);
+  };
+  const after = (world: World) => {
+    world.removePolicies(other, 8);
+    world.removePolicies(out, 7);
+  };
+  assert.deepEqual(went(before), [byOut]);
+  assert.deepEqual(went(after), [byOut]);
+  // Its source is chosen by the kernel.
+  assert.deepEqual(
+    went((world) => world.removePolicies(out, 7), '0.0.0.0'),
+    [byOut],
+  );
 });
 
 test('the end of a tunnel with leaked SAs is not a rekey', () => {

@@ -436,6 +436,23 @@ test('a tunnel whose source the kernel chooses is one, also with a reqid for eac
   assert.equal(world.only.state, 'up', world.only.reason);
 });
 
+test('a bundle whose source the kernel chooses lacks what one of its reqids does not have', () => {
+  for (const absent of ['comp', 'esp']) {
+    const world = new World();
+    const inner = { mode: 'transport', saddr: ANY, daddr: ANY, reqid: ESP };
+    policyOf(world, 'out', [{ proto: 'comp', saddr: ANY, reqid: COMP }, inner]);
+    policyOf(world, 'in', [{ proto: 'comp', saddr: ANY, reqid: COMP, optional: true }, inner]);
+    if (absent !== 'comp') world.addPair(0x101, { proto: 'comp', reqid: COMP });
+    if (absent !== 'esp') world.addPair(0x1001, { mode: 'transport', reqid: ESP });
+    world.open();
+    assert.match(world.only.reason, new RegExp(`^no outbound ${absent} SA`));
+    if (absent === 'comp') world.addPair(0x101, { proto: 'comp', reqid: COMP });
+    else world.addPair(0x1001, { mode: 'transport', reqid: ESP });
+    world.look().pass(1000);
+    assert.equal(world.only.state, 'up', world.only.reason);
+  }
+});
+
 test('a policy whose source the kernel chooses, with a reqid that nothing else has, is evaluated once', () => {
   for (const way of [
     { mode: 'tunnel', saddr: ANY },

@@ -65,6 +65,43 @@ test('what is shown of it does not depend on whether someone looked', () => {
   }
 });
 
+test('one from any source without keys serves nothing yet', () => {
+  const world = shared();
+  world.states = world.states.filter(({ spi }) => spi !== 0x8001);
+  world.addSa(0x8001, { saddr: ANY, daddr: HERE, larval: true });
+  world.open();
+  assert.equal(world.only.state, 'one-way');
+});
+
+test('policies that only an SA from any source serves are not stale', () => {
+  const world = shared().open();
+  world.pass(1000);
+  world.removeSa(1);
+  world.refresh().pass(10_000_000);
+  assert.deepEqual(world.only.warnings, []);
+  assert.equal(world.only.sas.in.length, 1);
+  world.refresh();
+  assert.equal(world.only.sas.in[0]?.countersReadAt.monotonic, world.time);
+});
+
+test('an SA of any source to a group is shown as evaluated by every tunnel that it serves', () => {
+  const GROUP = '224.0.0.5';
+  const world = new World();
+  const mode = 'transport';
+  world.addSa(1, { saddr: ANY, daddr: GROUP, mode });
+  world.addPolicy('out', { remote: GROUP, mode });
+  world.open();
+  const limits = () =>
+    [...world.tunnels].map(({ sas }) => sas.out.map(({ value }) => value.lifetime.hardAddSeconds));
+  const before = limits();
+  assert.equal(before.flat().length, 2);
+  world.pass(1000);
+  world.carry(1, 1);
+  world.refresh();
+  limited(world, 1, 3600, 60);
+  assert.deepEqual(limits(), before);
+});
+
 test('an SA whose limits are extended is no longer past a soft limit', () => {
   const world = new World();
   world.addPolicies();

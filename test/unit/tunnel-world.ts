@@ -427,10 +427,10 @@ export class World {
     return { saddr: out.daddr, daddr: out.saddr, prefixlenS: 32, prefixlenD: 16 };
   }
 
-  removePolicies(wanted: (policy: XfrmPolicy) => boolean = () => true): void {
+  removePolicies(wanted: (policy: XfrmPolicy) => boolean = () => true, portId = 0): void {
     for (const policy of this.policies.filter(wanted)) {
       this.policies.splice(this.policies.indexOf(policy), 1);
-      this.#tell({ kind: 'DELPOLICY', id: {}, policy });
+      this.#tell({ kind: 'DELPOLICY', id: {}, policy }, portId);
     }
   }
 
