@@ -1,11 +1,10 @@
 /** JSON Schema of the counters of xfrm_stat. @module */
 import type { JsonRecord } from '../../lib/cli/json.ts';
 import type { NearbyRecord } from '../../lib/cli/stat/counter-text.ts';
-import { array, type Members, object, type Schema, string } from './types.ts';
+import { array, digits, type Members, object, type Schema, string } from './types.ts';
 
 const count: Schema = { type: 'integer', minimum: 0 };
 const number: Schema = { type: 'number' };
-const digits: Schema = { type: 'string', pattern: '^[0-9]{1,20}$' };
 const counter: Schema = { type: 'string', pattern: '^Xfrm' };
 const described = (description: string, schema: Schema): Schema => ({ description, ...schema });
 

@@ -35,6 +35,7 @@ import {
   optionalOf,
   reference,
   type Schema,
+  scalarDefinitions,
   string,
   struct,
   truth,
@@ -421,6 +422,7 @@ export function eventSchema(): Schema {
   const all = {
     ...Object.fromEntries(Object.values(structs).map((one) => [one.name, struct(one)])),
     ...objects,
+    ...scalarDefinitions,
     ...routeDefinitions,
     ...tunnelDefinitions,
   };

@@ -9,12 +9,20 @@ import type { JsonChange, JsonTunnel, JsonWarning } from '../../lib/json/tunnel.
 import { TUNNEL_STATES } from '../../lib/tunnel/tunnel.ts';
 import { WARNINGS } from '../../lib/tunnel/tunnel-filter.ts';
 import * as structs from '../../lib/xfrm/structs.ts';
-import { array, type Members, members, object, reference, type Schema, string } from './types.ts';
+import {
+  array,
+  digits,
+  type Members,
+  members,
+  object,
+  reference,
+  type Schema,
+  string,
+} from './types.ts';
 
 const boolean: Schema = { type: 'boolean' };
 const number: Schema = { type: 'number' };
 const count: Schema = { type: 'integer', minimum: 0 };
-const digits: Schema = { type: 'string', pattern: '^[0-9]{1,20}$' };
 /** Ms since 1970. */
 const when: Schema = { type: 'number' };
 const described = (description: string, schema: Schema): Schema => ({ description, ...schema });

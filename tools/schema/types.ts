@@ -33,14 +33,39 @@ export function object(
 const described = (schema: Schema, doc: string): Schema =>
   doc === '' ? schema : { description: doc, ...schema };
 
-/** A number; 64-bit ones are strings of decimal digits, which no JSON parser rounds. */
-function number(type: NumberType): Schema {
-  if (type === 'u64' || type === 'be64') return digits;
-  const bits = NUMBER_SIZE[type] * 8;
-  return type === 's32'
+const unsigned = (bits: number): Schema => ({
+  type: 'integer',
+  minimum: 0,
+  maximum: 2 ** bits - 1,
+});
+
+/** What most members are. */
+export const scalarDefinitions = {
+  U8: unsigned(8),
+  U16: unsigned(16),
+  U32: unsigned(32),
+  U64: {
+    description: 'Decimal digits, which no JSON parser rounds.',
+    type: 'string',
+    pattern: '^[0-9]{1,20}$',
+  },
+  Bytes: {
+    description: 'Hexadecimal digits, or the number of bytes if they might contain a key.',
+    anyOf: [
+      { type: 'string', pattern: '^([0-9a-f]{2})*$' },
+      { type: 'string', pattern: '^\\[[0-9]+ bytes\\]$' },
+    ],
+  },
+} satisfies Record<string, Schema>;
+
+/** An unsigned 64-bit number. */
+export const digits = reference('U64');
+export const bytes = reference('Bytes');
+
+const number = (type: NumberType): Schema =>
+  type === 's32'
     ? { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }
-    : { type: 'integer', minimum: 0, maximum: 2 ** bits - 1 };
-}
+    : reference(`U${NUMBER_SIZE[type] * 8}`);
 
 /** A name, or the number of a value that has no name (yet). */
 function enumeration(names: Enumeration<string>, type: NumberType): Schema {
@@ -50,8 +75,6 @@ function enumeration(names: Enumeration<string>, type: NumberType): Schema {
 function flags(names: Flags<string>, type: NumberType): Schema {
   return object({ mask: number(type), names: array({ enum: Object.keys(names.bits) }) });
 }
-
-const digits: Schema = { type: 'string', pattern: '^[0-9]{1,20}$' };
 
 type NumberLike = {
   readonly type: NumberType;
@@ -86,14 +109,6 @@ function numeric(of: NumberLike): Schema {
   if (names instanceof Flags) return flags(names, type);
   return names ? enumeration(names, type) : number(type);
 }
-
-/** Bytes: hexadecimal digits, or their count if they might contain a key. */
-export const bytes: Schema = {
-  anyOf: [
-    { type: 'string', pattern: '^([0-9a-f]{2})*$' },
-    { type: 'string', pattern: '^\\[[0-9]+ bytes\\]$' },
-  ],
-};
 
 /** An unknown attribute. */
 export const rawAttribute: Schema = object({
