@@ -183,7 +183,7 @@ export class PolicyIndex {
 
   /** The policies of a direction with the same prefixes, mark and interface ID. */
   alike(dir: Dir, selector: XfrmSelector, label: Label): Iterable<Policy> {
-    const shape = this.#shapeFor(dir, { selector, ...label });
+    const shape = this.#shapeFor(dir, { selector, mark: label.mark });
     return shape?.policies.get(keyOf(selector, label, shape)) ?? NONE;
   }
 }

@@ -646,6 +646,28 @@ test('a wider policy of another tunnel blocks this one if it takes precedence', 
   }
 });
 
+test('an inbound policy of another reqid that takes the answers first blocks them until it goes', () => {
+  const world = new World();
+  for (const reqid of [1, 9]) {
+    world.addPolicies({ reqid });
+    world.addPair(0x1000 + reqid, { reqid });
+  }
+  world.open().pass(1000);
+  const own = () => world.tunnels.get(`${HERE} > ${THERE} reqid 1`);
+  assert.equal(own()?.state, 'up');
+  for (const { dir, selector, templates } of [...world.policies]) {
+    if (dir === 'out' || templates?.[0]?.reqid === 9) continue;
+    // Its networks differ in size.
+    assert.notEqual(selector.prefixlenS, selector.prefixlenD);
+    world.addPolicy(dir as 'in' | 'fwd', { reqid: 9, more: { selector, priority: -1 } });
+  }
+  world.look().pass(1000);
+  assert.equal(own()?.state, 'one-way', own()?.reason);
+  world.removePolicies(({ priority }) => priority === -1);
+  world.look().pass(1000);
+  assert.equal(own()?.state, 'up');
+});
+
 test('a default that blocks is in the way of forwarded packets that no other policy lets pass', () => {
   const world = new World();
   policyOf(world, 'out', [{}], { selector: net('10.1.0.0', '10.2.0.0') });
