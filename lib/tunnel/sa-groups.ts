@@ -213,7 +213,7 @@ export class SaGroups {
     const covers = this.#coversOf(group, reqids);
     const shared = [...this.#shared.get(a), ...this.#shared.get(b)];
     const sas = [...each(group.sas), ...shared].map(({ entry }) => entry.value);
-    const labels = labelsIn([...each(group.policies), ...covers], sas);
+    const labels = labelsIn([...each(group.policies), ...covers, ...this.#forAll], sas);
     const labelled = labels.filter((one) => labelKey(one) !== '');
     const some = labelled.length > 0 ? labelled : NONE;
     for (const one of groups) this.#label(one, some);
@@ -434,7 +434,9 @@ export class SaGroups {
       for (const { demands } of this.#fromAny.get(end)) {
         for (const demand of demands) {
           const { reqid, to } = demand;
-          if (!isFromAny(demand) || to !== end || this.#groupOf(key, reqid)) continue;
+          if (!isFromAny(demand) || to !== end) continue;
+          const its = this.#groupOf(key, reqid);
+          if (its && !isVacant(its)) continue;
           // It makes no tunnel, but may send what these SAs bring the answers to.
           if (!this.#accepts(new SaGroup(group.pair, reqid), group)) continue;
           yield this.group(a, b, reqid);
@@ -525,6 +527,11 @@ export class SaGroups {
     this.#byKey.delete(group);
     this.#byAddress.delete(group);
     this.#byReqid.delete(group);
+  }
+
+  /** Marks a group for evaluation, unless it was dropped. */
+  touch(group: SaGroup): void {
+    if (this.groups.has(group)) this.dirty.add(group);
   }
 
   addSa(entry: AnyEntry<XfrmState>, came: EventTime, heard: boolean): void {

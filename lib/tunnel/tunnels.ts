@@ -478,9 +478,7 @@ export class Tunnels {
     const [first] = groups;
     for (const one of groups) {
       // Groups no longer linked to it have lost something, except those that were dropped.
-      for (const other of one.linked) {
-        if (!groups.includes(other) && !other.isEmpty) this.#members.dirty.add(other);
-      }
+      for (const other of one.linked) if (!groups.includes(other)) this.#members.touch(other);
       this.#look(one, groups);
       if (one === first) continue;
       for (const record of each(one.records)) this.#enter(record, first);
@@ -545,8 +543,9 @@ export class Tunnels {
     for (const one of groups) {
       one.gone = NONE;
       if (one !== all) one.forget((asked) => all.acquired.includes(asked));
-      if (one.isEmpty) this.#drop(one);
     }
+    // With others, an empty one stands for a reqid that these lack SAs of.
+    if (groups.every(({ isEmpty }) => isEmpty)) for (const one of groups) this.#drop(one);
   }
 
   /** The record for a new tunnel: an expected one without contents, or a new one. */
@@ -863,7 +862,7 @@ export class Tunnels {
   #dispose(record: TunnelRecord): void {
     const { group } = record;
     if (group) leave(record, group);
-    if (group?.isEmpty) this.#drop(group);
+    if (group?.isEmpty) this.#members.touch(group);
     record.group = undefined;
     this.#remembered.delete(record);
     this.#awaitingRequester.delete(record);
