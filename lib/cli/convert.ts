@@ -94,6 +94,12 @@ function formatOf(output: string): Format | undefined {
 const create = (output: string): Writable =>
   output === '-' ? process.stdout : createWriteStream('', { fd: openSync(output, 'wx', 0o600) });
 
+/** An output that failed once drains no more. */
+async function put(output: Writable, data: Uint8Array | string): Promise<void> {
+  if (output.errored) throw output.errored;
+  if (!output.write(data)) await once(output, 'drain');
+}
+
 async function end(output: Writable): Promise<void> {
   if (output === process.stdout) return;
   output.end();
@@ -123,7 +129,7 @@ async function toPcapng(file: string, output: string, options: Options): Promise
   const aheadIn = ({ time }: RecordingRecord) => time.monotonic - time.wall;
   const write = async (bytes: Uint8Array) => {
     written ??= create(output);
-    if (!written.write(bytes)) await once(written, 'drain');
+    await put(written, bytes);
   };
   const begin = async () => {
     if (written === undefined) await write(sectionHeader(`netlink-xfrm ${version}`));
@@ -212,7 +218,7 @@ async function toRecording(file: string, output: string, options: Options): Prom
     blockSize: BLOCK,
     async write(block: Uint8Array) {
       written ??= create(output);
-      if (!written.write(block)) await once(written, 'drain');
+      await put(written, block);
     },
   };
   const keys = options.withKeys === true;
@@ -267,7 +273,7 @@ async function toEspSa(file: string, output: string, options: Options): Promise<
   await readRecordedFile(file, options, take);
   const written = create(output);
   const text = [...lines.values()].map((line) => `${line}\n`).join('');
-  if (!written.write(text)) await once(written, 'drain');
+  await put(written, text);
   await end(written);
   say(`${lines.size} SAs, with keys: whoever reads the file can decrypt their traffic`);
   for (const [name, why] of without) {

@@ -36,8 +36,17 @@ async function main(args: readonly string[]): Promise<void> {
   await program.parseAsync(isMistyped ? [asked] : args, { from: 'user' });
 }
 
+/** What it waits for will never come: without this, that would be the status of success. */
+function neverEnds(): void {
+  process.stderr.write('netlink-xfrm: ended before the command was done, for an unknown reason\n');
+  process.exitCode = EXIT.conditionNotMet;
+}
+process.once('beforeExit', neverEnds);
+
 /** Settles when the command ends. (No top-level await: a CommonJS bundle cannot have one.) */
-export const done = main(process.argv.slice(2)).catch(async (error) => {
-  const { reportError } = await import('./report-error.ts');
-  process.exitCode = EXIT[reportError(error)];
-});
+export const done = main(process.argv.slice(2))
+  .catch(async (error) => {
+    const { reportError } = await import('./report-error.ts');
+    process.exitCode = EXIT[reportError(error)];
+  })
+  .finally(() => process.off('beforeExit', neverEnds));

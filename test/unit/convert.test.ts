@@ -1,6 +1,7 @@
 /** Recordings for other programs, and from them: pcapng, strace, Wireshark's dissector and its esp_sa. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -127,6 +128,33 @@ describe('pcapng', () => {
     assert.match(String(text), /EEXIST|exists/);
     assert.equal(readFileSync(there, 'utf8'), 'precious');
   });
+});
+
+it('an output that cannot be written is an error, in every format', () => {
+  const file = join(folder, 'long.nl');
+  const message = capture('uml-6.1/newsa_m.event0');
+  const messages = Array.from({ length: 5000 }, () => {
+    const bytes = Buffer.from(message);
+    // A recording is compressed: they differ, in their sequence numbers and port ids.
+    randomFillSync(bytes, 8, 8);
+    return bytes;
+  });
+  writeFileSync(file, Buffer.concat(messages));
+  const whole = join(folder, 'whole.pcapng');
+  assert.equal(run('convert', file, whole).status, 0);
+  for (const name of ['long.pcapng', 'long.nxr']) {
+    const input = name === 'long.nxr' ? whole : file;
+    const command = [process.execPath, join(root, 'bin/netlink-xfrm.js'), 'convert', input];
+    // As on a full disk, with another error.
+    const limited = 'trap "" XFSZ; ulimit -f 64; exec "$@"';
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', limited, '-', ...command, join(folder, name)],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 1, name);
+    assert.match(stderr, /EFBIG/, name);
+  }
 });
 
 describe('the output of strace', () => {
