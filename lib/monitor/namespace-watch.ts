@@ -128,7 +128,9 @@ export class NamespaceWatch {
   /** @param patience milliseconds until the next check, if a file is not a namespace yet */
   #look(patience: number): void {
     clearTimeout(this.#timer);
-    const names = [...(this.#names ?? ifThere(() => readdirSync(this.#directory).sort()) ?? [])];
+    const names = this.#names ? [...this.#names] : namesIn(this.#directory);
+    // What cannot be read now, say for lack of descriptors, is read again later.
+    if (names === undefined) return;
     const found = new Map<string, NamedNamespace>();
     for (const name of names) {
       const path = join(this.#directory, name);
@@ -151,6 +153,18 @@ export class NamespaceWatch {
   }
 }
 
+const isGone = (error: unknown): boolean =>
+  ['ENOENT', 'ENOTDIR', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/** The names in a directory, none if it does not exist; undefined if they cannot be known. */
+function namesIn(directory: string): readonly string[] | undefined {
+  try {
+    return readdirSync(directory).sort();
+  } catch (error) {
+    return isGone(error) ? [] : undefined;
+  }
+}
+
 /**
  * Whether a path leads to another namespace or to none. If it cannot be checked, it may still lead
  * there.
@@ -160,8 +174,7 @@ function leadsElsewhere(path: string, id: string): boolean {
     const { dev, ino } = statSync(path, { bigint: true });
     return `${dev}:${ino}` !== id;
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    return ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(code);
+    return isGone(error);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Monitors report when the path of their namespace no longer leads to it. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, statSync } from 'node:fs';
 import { test } from 'node:test';
@@ -87,6 +88,30 @@ test('the process ends whose namespace it is', async () => {
   await other[Symbol.asyncDispose]();
   const [change] = (await gone) as [NamespaceGone];
   assert.equal(change.path, other.path);
+});
+
+test('namespaces that cannot be looked for now are not gone', () => {
+  using _ = named('full');
+  const watch = JSON.stringify(import.meta.resolve('../../lib/monitor/namespace-watch.js'));
+  const program = `
+    import { openSync } from 'node:fs';
+    import { NamespaceWatch } from ${watch};
+    const told = [];
+    const listener = {
+      added: ({ name }) => told.push('added ' + name),
+      removed: ({ name }) => told.push('removed ' + name),
+    };
+    const watch = new NamespaceWatch(listener, undefined, undefined);
+    watch.begin();
+    try {
+      for (;;) openSync('/dev/null');
+    } catch {}
+    // It looks once a second.
+    setTimeout(() => process.exit(told.some((one) => one.startsWith('removed')) ? 1 : 0), 1500);
+  `;
+  const node = [process.execPath, '--input-type=module', '-e', program];
+  const { status, stderr } = spawnSync('sh', ['-c', 'ulimit -n 64; exec "$@"', '-', ...node]);
+  assert.equal(status, 0, String(stderr));
 });
 
 test('nothing is reported for a descriptor, the own namespace, or a name being removed', async () => {
