@@ -59,6 +59,7 @@ export class Daemon {
   #saveFailed = false;
   /** Read once: each reading differs a little, and would look like a restart. */
   readonly #processStart = Date.now() / 1000 - process.uptime();
+  #isClosed = false;
   #reloadOk = true;
   #reloadedAt = Date.now();
   #address: ListenAddress | undefined;
@@ -95,6 +96,12 @@ export class Daemon {
    */
   async start(): Promise<ListenAddress> {
     const { config } = this.#service;
+    if (this.#stateFile) {
+      this.#saving = setInterval(() => this.#save(), SAVE).unref();
+      // Once values are scraped, what was saved at an exit is so no longer.
+      await this.#save();
+      if (this.#isClosed) throw new Error('closed before it listened');
+    }
     this.#address = await this.#server.listen(config.listen).catch((error) => {
       throw cannotListen(error, config.listen);
     });
@@ -112,7 +119,6 @@ export class Daemon {
     const failures = this.#service.namespaces.map(({ failure }) => failure);
     if (failures.length > 0 && failures.every(isHopeless)) throw failures[0];
     if (config.recordDir !== undefined) await this.#record(config.recordDir);
-    if (this.#stateFile) this.#saving = setInterval(() => this.#save(), SAVE).unref();
     // Ready once every namespace that exists is synced. One that does not exist may never come, and a
     // service manager would end a service that is not ready in time. Each change of what is watched is
     // told by a notice, also that a namespace is no longer watched.
@@ -168,6 +174,7 @@ export class Daemon {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.lifeCycle.emit('stopping');
     this.#routes.streams.close();
     await this.#server.close();

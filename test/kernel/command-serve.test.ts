@@ -449,8 +449,12 @@ test('start times and causes survive a restart', async () => {
   assert.equal((await first.end()).status, 0);
   const second = await serve(...args);
   assert.deepEqual(await about(second), before);
-  await second.end();
   const path = join(directory, 'serve-state.ndjson');
+  const isLast = () => JSON.parse(readFileSync(path, 'utf8').split('\n')[0] as string).isLast;
+  // If it crashes now, nothing was saved at its exit.
+  assert.equal(isLast(), false);
+  await second.end();
+  assert.equal(isLast(), true);
   writeFileSync(path, readFileSync(path, 'utf8').replace('paris', 'pasis'));
   const third = await serve(...args);
   await third.ready();
