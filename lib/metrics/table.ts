@@ -364,9 +364,13 @@ export const NAMESPACE_METRICS: readonly NamespaceMetric[] = [
     help: 'Events that the kernel announced, by kind; for expiries, by the limit reached.',
     labels: ['kind', 'limit'],
     *samples({ events }) {
+      // One that begins at 1 is no increase.
+      const none = new Set(['FLUSHSA', 'FLUSHPOLICY']);
       for (const { kind, reason = '', count } of events) {
+        none.delete(kind);
         yield { labels: { kind, limit: reason }, value: count };
       }
+      for (const kind of none) yield { labels: { kind, limit: '' }, value: 0 };
     },
   },
   {

@@ -1,7 +1,8 @@
 /** The list of metrics follows the conventions of Prometheus and OpenMetrics. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TUNNEL_LABELS } from '../../lib/metrics/metric.ts';
+import { type NamespaceMetric, TUNNEL_LABELS } from '../../lib/metrics/metric.ts';
+import type { MetricsSource } from '../../lib/metrics/source.ts';
 import { METRICS } from '../../lib/metrics/table.ts';
 
 test('names are in base units, unique, and say what they count', () => {
@@ -20,4 +21,17 @@ test('names are in base units, unique, and say what they count', () => {
       assert.doesNotMatch(label, /spi|key|uid|instance|job/, name);
     }
   }
+});
+
+test('flushes are counted from 0, so that the first is an increase', () => {
+  const all = METRICS.find(({ name }) => name === 'xfrm_events') as NamespaceMetric;
+  const flushed = { kind: 'FLUSHSA', reason: undefined, count: 2 };
+  const samples = all.samples({ events: [flushed] } as unknown as MetricsSource);
+  assert.deepEqual(
+    Array.from(samples, ({ labels, value }) => [labels.kind, value]),
+    [
+      ['FLUSHSA', 2],
+      ['FLUSHPOLICY', 0],
+    ],
+  );
 });
