@@ -53,6 +53,8 @@ export async function sendPieces(
   gzip: boolean | 'done',
   cut: (why: CutOff) => void,
 ): Promise<void> {
+  // It left before its answer could be begun; it will not be told of again.
+  if (response.destroyed) return;
   response.setHeader('content-type', type);
   response.setHeader('vary', 'accept, accept-encoding');
   if (gzip) response.setHeader('content-encoding', 'gzip');

@@ -1,6 +1,6 @@
 /** The daemon's HTTP: what hostile and broken clients can do, which is nothing to others. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { Agent, get, request, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -32,6 +32,8 @@ const wanted: Wanted = {
 };
 const token = new Token(TOKEN);
 const access = { hosts: new Set<string>(), token: undefined as Token | undefined, tls: undefined };
+/** Tells of requests of `/late`, which are not answered. */
+const late = new EventEmitter();
 /** Called for each line of `/long`. */
 let between: (response: ServerResponse) => void = () => {};
 const server = new HttpServer(access, MOST, {
@@ -58,7 +60,8 @@ const server = new HttpServer(access, MOST, {
       sendPieces(response, 'text/plain', lines(), false, (why) => refusals.push(why)).catch(
         ({ message }) => failures.push(message),
       );
-    } else if (pathname === '/throws') throw new Error('of a test');
+    } else if (pathname === '/late') late.emit('asked', response);
+    else if (pathname === '/throws') throw new Error('of a test');
     else if (pathname !== '/') return false;
     else sendText(response, 200, 'text/plain', 'hello\n');
     return true;
@@ -383,6 +386,19 @@ test('pipelined requests leave nothing behind when their connection ends', async
   }
   assert.deepEqual([sockets.size, refused, failures], [1, [], []]);
   agent.destroy();
+});
+
+test('a client that left before its answer began is not a slow reader', async () => {
+  const { socket } = raw('GET /late HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+  const [response] = (await once(late, 'asked')) as [ServerResponse];
+  socket.destroy();
+  await once(response, 'close');
+  const pieces = function* () {
+    assert.fail('made for nobody');
+    yield '';
+  };
+  await sendPieces(response, 'text/plain', pieces(), false, (why) => refusals.push(why));
+  assert.deepEqual(refusals, []);
 });
 
 test('a client that only opens a connection to a TLS port is cut off', {
