@@ -125,7 +125,9 @@ export function* readBlocks(
       problem = 'the header of a block is damaged: its time is impossible';
     } else {
       // Of another recorder it is only seen by the time.
-      if (header.flags & FLAG_SET_BACK || header.wall < course.wall - SET_BACK) course.run++;
+      const isBack = header.flags & FLAG_SET_BACK || header.wall < course.wall - SET_BACK;
+      // Before the first there was none, whatever an older file of its ring said.
+      if (isBack && course.wall > 0) course.run++;
       course.wall = header.wall;
       if (wanted({ ...header, at, run: course.run })) {
         const records = decompress(kept, length);

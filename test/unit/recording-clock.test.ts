@@ -341,6 +341,15 @@ describe('reading from a snapshot', () => {
   });
 });
 
+it('a recording can begin with the block at which the clock was set back', async () => {
+  const blocks = await session([[20, -HOUR]], 5);
+  // As in a ring, of which the oldest blocks are deleted.
+  for (let first = 0; first < blocks.length; first++) {
+    const { runs, span } = new Recording(fileOf(blocks.slice(first)));
+    assert(runs.every(Boolean) && span.from <= span.to, `${first}: ${JSON.stringify(span)}`);
+  }
+});
+
 describe('a damaged recording', () => {
   it('can be read if its last block has an impossible time', async () => {
     const blocks = await session([], 1);
