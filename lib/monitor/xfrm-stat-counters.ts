@@ -130,7 +130,7 @@ export const XFRM_STAT_COUNTERS = {
   },
   XfrmInNoPols: {
     path: 'in',
-    meaning: 'a packet was protected, but no policy allows it in',
+    meaning: 'no policy allows a packet in that was protected, or that the default would block',
     cause:
       'the policy in or fwd is missing, or its selector, mark or interface id differs; a packet to ' +
       'be forwarded needs one for fwd',
@@ -225,8 +225,8 @@ export const XFRM_STAT_COUNTERS = {
     meaning: 'a policy blocked a packet to be sent',
     cause:
       'a policy with the action block: a leftover, or one that prevents packets in clear while a ' +
-      'tunnel is down; or the default for packets without a policy is block',
-    look: `${POLICIES} dir=out; ip xfrm policy getdefault`,
+      'tunnel is down; what the default blocks is not counted',
+    look: `${POLICIES} dir=out`,
     about: 'policy',
     source: 'xfrm_lookup_with_ifid',
   },
