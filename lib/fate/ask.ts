@@ -233,6 +233,7 @@ class Asking {
       vtiMark: link?.info?.vti && (link.info.vti.okey ?? 0),
       // IPv6 has no such setting.
       noXfrm: this.#flow.family === 'inet' && this.#setting(link?.name, 'disable_xfrm'),
+      isLoopback: link?.flags.names.includes('loopback'),
     } satisfies RouteAnswer;
   }
 

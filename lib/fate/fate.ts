@@ -28,6 +28,8 @@ export interface RouteAnswer {
   readonly vtiMark?: number | undefined;
   /** IPsec is switched off for packets that leave by the device (sysctl disable_xfrm). */
   readonly noXfrm: boolean;
+  /** It stays on this host: the default for packets without a policy does not apply. */
+  readonly isLoopback?: boolean | undefined;
 }
 
 /** A packet, and what the kernel said about its way. */
@@ -142,14 +144,14 @@ type End = Pick<Sending, 'outcome' | 'because' | 'counters'>;
 export function sending(
   tables: Tables,
   packet: Packet,
-  { device, ifindex, ifId, under = 0, noXfrm }: Way,
+  { device, ifindex, ifId, under = 0, noXfrm, isLoopback }: Way,
   stages: (Receiving | Sending)[],
 ): End {
   if (noXfrm) {
     const because = `policies do not apply to packets that leave by ${device} (disable_xfrm)`;
     return { outcome: 'clear', because, counters: [] };
   }
-  const first = send(tables, { ...packet, ifindex });
+  const first = send(tables, { ...packet, ifindex }, isLoopback);
   stages.push(first);
   if (ifId === undefined || first.outcome === 'dropped' || hasOwnRoute(first)) return first;
   // The xfrm interface looks again, with its id, and as if the packet left by the device below it
@@ -180,7 +182,7 @@ function refusalOf(found: Sending): string | undefined {
 /** Counters of SAs that are found, and cannot be used. */
 const USED_UP: ReadonlySet<string> = new Set(['XfrmOutStateExpired', 'XfrmOutStateSeqError']);
 
-type Way = Pick<RouteAnswer, 'device' | 'ifindex' | 'ifId' | 'under' | 'noXfrm'>;
+type Way = Pick<RouteAnswer, 'device' | 'ifindex' | 'ifId' | 'under' | 'noXfrm' | 'isLoopback'>;
 
 /** Whether it leaves by the route of an SA, not by its own: in transport mode it keeps that. */
 const hasOwnRoute = ({ templates }: Sending): boolean =>

@@ -12,7 +12,8 @@ import { demandsFor, isPast, type Resolution, resolve } from './sa-lookup.ts';
 import type { Tables } from './tables.ts';
 import type { Counter, Sending } from './verdict.ts';
 
-export function send(tables: Tables, packet: Packet): Sending {
+/** @param isLoopback whether its route leads back to this host, by a loopback device */
+export function send(tables: Tables, packet: Packet, isLoopback = false): Sending {
   const lookup = lookUpPolicy(tables, 'out', packet);
   const { policy, rival } = lookup;
   const doubts = rival ? [doubtOf(rival)] : [];
@@ -24,7 +25,7 @@ export function send(tables: Tables, packet: Packet): Sending {
     ...counters: Counter[]
   ): Sending => ({ stage: 'send', lookup, templates, through, outcome, because, counters, doubts });
   if (policy === undefined) {
-    return tables.defaults.out === 'block'
+    return tables.defaults.out === 'block' && !isLoopback
       ? ended('dropped', 'no policy catches it, and the default for out is to block')
       : ended('clear', 'no policy catches it');
   }

@@ -219,6 +219,14 @@ test('what keeps a policy from catching a packet is named', () => {
   assert.deepEqual(lookUpPolicy({ policies: [other] }, 'out', packet).near, []);
 });
 
+test('the default for packets that leave is not for those that stay on this host', () => {
+  const block = { in: 'accept', fwd: 'accept', out: 'block' } as const;
+  const none = tables([], [], { defaults: block });
+  assert.equal(send(none, packet, true).outcome, 'clear');
+  const blocked = tables([policy({ action: 'block' })], [], { defaults: block });
+  assert.equal(send(blocked, packet, true).outcome, 'dropped');
+});
+
 test('what becomes of a packet that leaves, and what counts it', () => {
   const block = { in: 'accept', fwd: 'accept', out: 'block' } as const;
   const optional = policy({ templates: [{ ...template, optional: true }] });

@@ -108,6 +108,7 @@ function questionOf(
     under: leavesBy?.info?.xfrm?.link,
     vtiMark: leavesBy?.info?.vti && (leavesBy.info.vti.okey ?? 0),
     noXfrm: isExempt,
+    isLoopback: which === 'local',
   };
   const from = {
     device: comesBy?.name ?? (isExempt ? 'lo' : undefined),
