@@ -190,6 +190,7 @@ export class Connection {
     let end: DumpEnd | undefined;
     let failure: { error: unknown } | undefined;
     let wake = nothing;
+    let waiting: Patience | undefined;
     try {
       socket.send(
         { ...request, flags: (request.flags ?? 0) | NLM_F_DUMP },
@@ -197,7 +198,10 @@ export class Connection {
           keys,
           onMessage: (input, at, length) => {
             const reply = decode(input, at, length);
-            if (reply === undefined) return;
+            if (reply === undefined) {
+              waiting?.heard();
+              return;
+            }
             if (piece.push(reply) > 1) return;
             socket.pause();
             wake();
@@ -217,10 +221,12 @@ export class Connection {
         if (piece.length === 0 && end === undefined && failure === undefined) {
           // Only while waiting, so that a long-lived signal does not keep an abandoned dump alive.
           using patience = new Patience(request, signal, timeout);
+          waiting = patience;
           await patience.wait<void>((resolve) => {
             wake = resolve;
             return nothing;
           });
+          waiting = undefined;
         }
         const consumed = piece;
         piece = [];
@@ -308,6 +314,7 @@ class Patience implements Disposable {
   #giveUp: ((error: unknown) => void) | undefined;
   /** Whether it waits for an answer of the kernel, not for a slot. */
   #asked = false;
+  #heard = 0;
   readonly #timer: NodeJS.Timeout;
   readonly #aborted: Disposable | undefined;
 
@@ -337,13 +344,22 @@ class Patience implements Disposable {
     });
   }
 
+  /** A part of the answer came: the time begins anew. */
+  heard(): void {
+    this.#heard++;
+    this.#timer.refresh();
+  }
+
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     this.#aborted?.[Symbol.dispose]();
   }
 
   #expire(request: Request): void {
-    const end = () => this.#end(timedOut(request));
+    const before = this.#heard;
+    const end = () => {
+      if (this.#heard === before) this.#end(timedOut(request));
+    };
     // Node runs timers before it reads sockets: in a busy process, the answer may be ready but
     // unread. Two turns later, the socket has been read.
     if (this.#asked) setImmediate(() => setImmediate(end));

@@ -15,6 +15,7 @@ import {
   XFRMNLGRP_SA,
 } from '../../lib/constants.ts';
 import { XfrmClient, XfrmMonitor, type XfrmState } from '../../lib/index.ts';
+import { Connection } from '../../lib/netlink/connection.ts';
 import {
   type AttributeWriter,
   type FakeAnswer,
@@ -25,6 +26,7 @@ import {
   NetlinkSocket,
   readMessages,
 } from '../../lib/socket.ts';
+import { attributes } from '../../lib/xfrm/attributes.ts';
 import { encodeXfrm } from '../../lib/xfrm.ts';
 
 const NAMES = {
@@ -155,6 +157,31 @@ test('a lost answer, a timeout, a signal and closing end requests and dumps', as
     await lost.connection.close();
     assert.equal(silent.kernel.openSockets + lost.kernel.openSockets, 0);
   }
+});
+
+test('a dump of which nothing is wanted takes as long as it takes', async () => {
+  const messages = new Array(2000).fill(reply(1));
+  const kernel = new FakeKernel().answer(NETLINK_GENERIC, () => ({ messages }));
+  const connection = new Connection(NETLINK_GENERIC, { netns: kernel });
+  const request: Parameters<Connection['dump']>[0] = {
+    name: REQUEST.name,
+    fixed: 0,
+    attributes,
+    write(writer, { flags, seq }) {
+      writer.endMessage(writer.beginMessage({ type: REQUEST.type, flags, seq, portId: 0 }));
+    },
+  };
+  const rest = new Int32Array(new SharedArrayBuffer(4));
+  let seen = 0;
+  const unwanted = () => {
+    Atomics.wait(rest, 0, 0, 0.1);
+    seen++;
+    return undefined;
+  };
+  for await (const _ of connection.dump(request, unwanted, { timeout: 20 }))
+    assert.fail('nothing is wanted');
+  assert.equal(seen, messages.length);
+  await connection.close();
 });
 
 test('events that are lost in the middle of a dump end it: what was listed is not all', async () => {
