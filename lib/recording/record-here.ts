@@ -7,6 +7,9 @@ import { NamespaceWatch } from '../monitor/namespace-watch.ts';
 import { RecordingFile, RecordingRing } from './files.ts';
 import { Recorder, type RecorderOptions } from './recorder.ts';
 
+/** Milliseconds between attempts to record a namespace. */
+const RETRY = 1000;
+
 export interface RecordHereOptions extends Omit<RecorderOptions, 'failed'> {
   /** The file, or the directory of the ring. */
   readonly path: string;
@@ -37,7 +40,22 @@ export async function recordHere(options: RecordHereOptions): Promise<RecordingH
   const recorder = new Recorder(store, { ...options, failed });
   if (store instanceof RecordingRing) store.rotated = () => recorder.repeat();
   let watch: NamespaceWatch | undefined;
+  // Those that could not be opened, say for lack of descriptors, may be later.
+  const missed = new Map<string, string>();
+  const add = (name: string, at: string) => {
+    try {
+      recorder.add(name, at);
+      missed.delete(name);
+    } catch (error) {
+      if (missed.get(name) !== at) failed(error, name);
+      missed.set(name, at);
+    }
+  };
+  const retry = setInterval(() => {
+    for (const [name, at] of missed) add(name, at);
+  }, RETRY).unref();
   const close = async () => {
+    clearInterval(retry);
     watch?.close();
     await recorder.close();
     await store.close();
@@ -47,14 +65,11 @@ export async function recordHere(options: RecordHereOptions): Promise<RecordingH
     for (const one of netns) recorder.add(one, namespacePath(one));
     if (allNetns) {
       watch = new NamespaceWatch({
-        added({ name, path: at }) {
-          try {
-            recorder.add(name, at);
-          } catch (error) {
-            failed(error, name);
-          }
+        added: ({ name, path: at }) => add(name, at),
+        removed({ name }) {
+          missed.delete(name);
+          void recorder.remove(name);
         },
-        removed: ({ name }) => void recorder.remove(name),
       });
       watch.begin();
     }

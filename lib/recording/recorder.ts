@@ -100,6 +100,8 @@ export class Recorder {
   readonly #writer: BlockWriter;
   readonly #host: HostInfo;
   readonly #labels: (string | null)[] = [];
+  /** Places of namespaces that are gone. */
+  readonly #free = new Set<number>();
   readonly #open = new Map<string | null, Recorded>();
   readonly #ticks: readonly NodeJS.Timeout[];
   #offset = clockOffset();
@@ -156,7 +158,7 @@ export class Recorder {
     try {
       stat = new XfrmStatFile(held);
       const known = this.#labels.indexOf(label);
-      const index = known < 0 ? this.#labels.length : known;
+      const index = known < 0 ? (this.#free.values().next().value ?? this.#labels.length) : known;
       const owners: Recorded['owners'] = new Map();
       const who = new SocketOwners({ netns: held.netns });
       const { receiveBufferSize, keys, interval, acquires } = this.#options;
@@ -185,9 +187,10 @@ export class Recorder {
       events.push(
         new EventRecorder(this.#writer, { protocol: 'route', ...addresses, ...common() }),
       );
-      if (known < 0) this.#labels.push(label);
       // A block states its namespaces at its beginning.
       this.#writer.flush();
+      this.#labels[index] = label;
+      this.#free.delete(index);
       this.#open.set(label, { index, label, held, events, stat, owners });
       this.#note(index, { kind: 'namespace', state: 'added' });
     } catch (error) {
@@ -218,8 +221,11 @@ export class Recorder {
   async remove(label: string | null, state: 'removed' | 'failed' = 'removed'): Promise<void> {
     const one = this.#take(label);
     if (one === undefined) return;
-    this.#note(one.index, { kind: 'namespace', state });
+    const { index } = one;
+    this.#note(index, { kind: 'namespace', state });
     await this.#close(one);
+    // Another may have its place, unless it is there again.
+    if (![...this.#open.values()].some((other) => other.index === index)) this.#free.add(index);
   }
 
   /** No longer counts a namespace as recorded. */
@@ -299,6 +305,8 @@ export class Recorder {
     if (known.size >= OWNERS) known.clear();
     known.set(portId, { at: monotonic, note: before?.note });
     const say = (pid?: number, name?: string) => {
+      // Another namespace may be in its place.
+      if (![...this.#open.values()].some(({ owners }) => owners === known)) return;
       const note = { kind: 'owner', portId, pid, name } as const;
       const earlier = before?.note;
       if (earlier?.kind === 'owner' && earlier.pid === pid && earlier.name === name) return;

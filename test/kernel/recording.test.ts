@@ -1,6 +1,7 @@
 /** Recording and watching at once: a recording says afterwards what was said live. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   mkdirSync,
@@ -15,6 +16,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { TunnelMonitor } from '../../lib/index.ts';
+import { RecordingFile } from '../../lib/recording/files.ts';
+import { Recorder } from '../../lib/recording/recorder.ts';
+import { Recording } from '../../lib/recording/recording.ts';
 import { checkLine } from '../schema.ts';
 import { allRead, env, program, run, start } from './command.ts';
 import { Story } from './story.ts';
@@ -370,4 +374,90 @@ test('wrong uses are errors that say what to do', () => {
   assert.match(run('convert', other, 'back.nxr').stderr, /neither a file of netlink messages/);
   assert.match(run('record', '-o', '/dev/null').stderr, /\/dev\/null is not a regular file/);
   assert.match(run('record', '-o', '/proc/version').stderr, /\/proc\/version stores nothing/);
+});
+
+test('places of namespaces that are gone are for others', async () => {
+  const path = join(folder, 'places.nxr');
+  const store = await RecordingFile.open(path);
+  const failures: unknown[] = [];
+  const recorder = new Recorder(store, {
+    version: '0',
+    keys: false,
+    acquires: false,
+    receiveBufferSize: 2 ** 20,
+    interval: 3_600_000,
+    failed: (error) => failures.push(error),
+    unwritten: () => {},
+  });
+  recorder.add(null, undefined);
+  const names = Array.from({ length: 10 }, (_, i) => `space ${i}`);
+  for (const name of names) {
+    recorder.add(name, '/proc/self/ns/net');
+    await recorder.remove(name);
+  }
+  await recorder.close();
+  await store.close();
+  const added: (string | null)[] = [];
+  for (const one of new Recording(path).records()) {
+    if (one.kind !== 'note' || one.note.kind !== 'namespace') continue;
+    if (one.note.state === 'added') added.push(one.netns);
+    else assert.equal(one.netns, added.at(-1));
+  }
+  assert.deepEqual(added, [null, ...names]);
+  assert.deepEqual(new Recording(path).host?.namespaces, [null, 'space 9']);
+  assert.deepEqual(failures, []);
+});
+
+test('a namespace that cannot be opened at first is recorded when it can', async () => {
+  const name = `late${process.pid}`;
+  const path = join(folder, 'late.nxr');
+  const program = `
+    import { closeSync, openSync } from 'node:fs';
+    import { recordHere } from ${JSON.stringify(import.meta.resolve('../../lib/recording/record-here.js'))};
+    const told = [];
+    let open = [];
+    const here = await recordHere({
+      path: ${JSON.stringify(path)}, ring: undefined, netns: [], allNetns: true,
+      version: '0', keys: false, acquires: false, receiveBufferSize: 2 ** 20,
+      interval: 3_600_000, unwritten() {},
+      failed(error, netns) {
+        told.push(netns);
+        for (const fd of open.splice(0)) closeSync(fd);
+      },
+    });
+    await here.ready();
+    // Room to look for it, and not to record it.
+    try {
+      for (;;) open.push(openSync('/dev/null'));
+    } catch {}
+    for (let i = 0; i < 2; i++) closeSync(open.pop());
+    console.log('full');
+    process.stdin.once('end', async () => {
+      await here.close();
+      console.log(told.join());
+    }).resume();
+  `;
+  const node = [process.execPath, '--input-type=module', '-e', program];
+  const child = spawn('sh', ['-c', 'ulimit -n 128; exec "$@"', '-', ...node], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (part) => {
+    output += part;
+  });
+  await once(child.stdout, 'data');
+  ip('netns', 'add', name);
+  try {
+    const isThere = () =>
+      statSync(path).size > 0 &&
+      [...new Recording(path).records()].some(
+        (one) => one.kind === 'note' && one.note.kind === 'namespace' && one.netns === name,
+      );
+    while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 100));
+  } finally {
+    ip('netns', 'del', name);
+    child.stdin.end();
+  }
+  await once(child, 'close');
+  assert.equal(output, `full\n${name}\n`);
 });
