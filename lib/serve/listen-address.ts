@@ -34,5 +34,6 @@ export function isHostAllowed(header: string | undefined, names: ReadonlySet<str
   const [, six, other = ''] =
     /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/.exec(header) ?? [];
   if (six !== undefined) return isIP(six) === 6;
-  return isIP(other) === 4 || other === 'localhost' || names.has(other.toLowerCase());
+  const name = other.toLowerCase();
+  return isIP(name) === 4 || name === 'localhost' || names.has(name);
 }

@@ -190,7 +190,7 @@ export class Service {
     this.lifeCycle.notice(
       'info',
       'namespace-removed',
-      `the namespace ${JSON.stringify(name)} is no longer watched`,
+      `${name === null ? 'this namespace' : `the namespace ${JSON.stringify(name)}`} is no longer watched`,
       {
         netns: name,
       },

@@ -113,6 +113,11 @@ export class WatchedNamespace {
     return { state, reason: 'events were lost' };
   }
 
+  /** What it is called in notices. */
+  get words(): string {
+    return this.name === null ? 'this namespace' : `the namespace ${JSON.stringify(this.name)}`;
+  }
+
   /** Begins to watch. */
   start(): void {
     this.#running ??= this.#run();
@@ -268,11 +273,9 @@ export class WatchedNamespace {
       watch: { netns: this.name, state, reason, at: Date.now() },
     });
     lifeCycle.emit('watch', this.name, state, reason);
-    const where =
-      this.name === null ? 'this namespace' : `the namespace ${JSON.stringify(this.name)}`;
     const because = reason === undefined ? '' : `: ${reason}`;
     const level = state === 'synced' ? 'info' : state === 'blind' ? 'error' : 'warning';
-    lifeCycle.notice(level, `watch-${state}`, `${where} is ${state}${because}`, {
+    lifeCycle.notice(level, `watch-${state}`, `${this.words} is ${state}${because}`, {
       netns: this.name,
     });
   }

@@ -271,6 +271,7 @@ test('a Host is an address, localhost, or a configured name', () => {
     '[::1]:9786',
     '[2001:db8::1]',
     'localhost:1',
+    'LocalHost',
     'GW.example.net:9786',
   ]) {
     assert(isHostAllowed(host, names), host);
