@@ -122,14 +122,15 @@ export class RecordingFile implements BlockStore {
       while (done < block.length) {
         done += (await this.#file.write(block, done, block.length - done)).bytesWritten;
       }
+      if (performance.now() - this.#synced >= SYNC) {
+        await this.#file.datasync();
+        this.#synced = performance.now();
+      }
     } catch (error) {
       await this.#file.truncate(this.#size).catch(() => {});
       throw error;
     }
     this.#size += block.length;
-    if (performance.now() - this.#synced < SYNC) return;
-    await this.#file.datasync();
-    this.#synced = performance.now();
   }
 
   async close(): Promise<void> {

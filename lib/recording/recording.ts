@@ -64,7 +64,16 @@ export class Recording {
   constructor(path: string) {
     this.path = path;
     this.#files = statSync(path).isDirectory() ? filesOf(path) : [path];
-    const found = this.#files.some(isRecordingFile);
+    const isFound = (file: string) => {
+      try {
+        return isRecordingFile(file);
+      } catch (error) {
+        // The ring may have deleted it meanwhile.
+        if (file === path || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        return false;
+      }
+    };
+    const found = this.#files.some(isFound);
     if (!found) {
       const what =
         this.#files[0] === path
