@@ -66,9 +66,10 @@ export class TunnelSeries {
     return own === undefined || before === undefined ? own : Math.min(before, own);
   }
 
-  /** Why it is in its state: the cause from before, if it is still in that. */
+  /** Why it is in its state: if it is still down, the cause from before; else what there is says it. */
   get reason(): string {
-    return this.#before?.reason ?? this.tunnel?.reason ?? '';
+    const { tunnel } = this;
+    return (tunnel?.state === 'down' && this.#before?.reason) || (tunnel?.reason ?? '');
   }
 
   get #before(): Remembered | undefined {
@@ -154,6 +155,8 @@ export interface SavedSeries extends Partial<Remembered> {
 export class TunnelBook {
   readonly #byId = new Map<string, TunnelSeries>();
   readonly #byLabel = new Map<string, TunnelSeries>();
+  /** Those that were saved, by the SAs that they had, until a monitor was opened. */
+  readonly #bySa = new Map<string, TunnelSeries>();
   #all: readonly TunnelSeries[] | undefined;
   readonly #limit: number;
   /** The sum over tunnels beyond the limit. */
@@ -237,7 +240,15 @@ export class TunnelBook {
     fresh.sort((a, b) => Number(b.expected) - Number(a.expected) || (a.id < b.id ? -1 : 1));
     const ends = new Map<string, number>();
     for (const tunnel of fresh) ends.set(endsOf(tunnel), (ends.get(endsOf(tunnel)) ?? 0) + 1);
+    // Those that were saved with one of their SAs are the same, whatever label they would have now.
+    const others: Tunnel[] = [];
     for (const tunnel of fresh) {
+      const saved = this.#savedFor(tunnel);
+      if (saved) this.#byId.set(tunnel.id, saved);
+      else others.push(tunnel);
+      missed += saved?.read(tunnel) ?? 0;
+    }
+    for (const tunnel of others) {
       const alone = ends.get(endsOf(tunnel)) === 1;
       const series = this.#seriesFor(tunnel, alone, now);
       if (series === undefined) this.#readOther(tunnel);
@@ -272,10 +283,23 @@ export class TunnelBook {
   retain(ids: ReadonlySet<string>): void {
     this.#unwatched = false;
     this.#opened = true;
+    this.#bySa.clear();
     this.#all = undefined;
     for (const [id, series] of this.#byId) if (!series.current && !ids.has(id)) this.remove(id);
     for (const [label, { current }] of this.#byLabel) if (!current) this.#byLabel.delete(label);
     for (const id of this.#unlabelled.keys()) if (!ids.has(id)) this.#unlabelled.delete(id);
+  }
+
+  #savedFor(tunnel: Tunnel): TunnelSeries | undefined {
+    if (this.#bySa.size === 0) return undefined;
+    const { name, sas } = tunnel;
+    for (const entry of [...sas.out, ...sas.in]) {
+      const series = this.#bySa.get(countsOf(entry).sa);
+      // It may have got a name, or lost it.
+      const isIts = name ? series?.label === name : series?.label.startsWith(endsOf(tunnel));
+      if (series?.isVacant && isIts) return series;
+    }
+    return undefined;
   }
 
   #seriesFor(tunnel: Tunnel, alone: boolean, now: number): TunnelSeries | undefined {
@@ -287,7 +311,7 @@ export class TunnelBook {
         this.#byId.set(tunnel.id, held);
         return held;
       }
-      if (this.#byLabel.size >= this.#limit) return undefined;
+      if (this.#byLabel.size >= this.#limit && !tunnel.expected) return undefined;
       const series = new TunnelSeries(label, now);
       this.#byLabel.set(label, series);
       this.#all = undefined;
@@ -331,7 +355,10 @@ export class TunnelBook {
       const series = new TunnelSeries(label, countingSince, known, mayGoBack);
       series.totals.include({ sums, downs });
       if (label === OTHER) this.others.totals.include(series.totals);
-      else if (this.#byLabel.size < this.#limit) this.#byLabel.set(label, series);
+      else if (this.#byLabel.size < this.#limit) {
+        this.#byLabel.set(label, series);
+        for (const { sa } of known?.sas ?? []) this.#bySa.set(sa, series);
+      }
     }
   }
 }

@@ -178,6 +178,46 @@ test('totals, start times and causes survive a restart', () => {
   assert.equal(series.reason, 'as it is');
 });
 
+test('the reason of a tunnel after a restart is not that from before, unless it is down', () => {
+  for (const state of ['down', 'one-way'] as const) {
+    const book = watching();
+    book.read([{ ...tunnel({ state }), reason: 'before' }], NOW);
+    const next = new TunnelBook(100, NOW + 1000);
+    next.restore([...book.save()], false);
+    next.read([{ ...tunnel({ state }), reason: 'now' }], NOW + 1000);
+    assert.equal([...next][0]?.reason, state === 'down' ? 'before' : 'now');
+  }
+});
+
+test('of tunnels between the same endpoints, each has its label and totals after a restart', () => {
+  const book = watching();
+  const first = (bytes: number) => tunnel({ reqid: 1, net: '10.1.0.0', sas: { 1: bytes } });
+  const second = (bytes: number) => tunnel({ reqid: 2, net: '10.2.0.0', sas: { 2: bytes } });
+  // The first was alone when it got its label.
+  book.read([second(100)], NOW);
+  book.read([first(10)], NOW);
+  const before = labels(book);
+  for (const both of [
+    [first(11), second(101)],
+    [second(101), first(11)],
+  ]) {
+    const next = new TunnelBook(100, NOW + 1000);
+    next.restore([...book.save()], false);
+    next.read(both, NOW + 1000);
+    next.retain(new Set(both.map(({ id }) => id)));
+    assert.deepEqual(labels(next), before);
+    assert.deepEqual(
+      Array.from(next, (one) => sumOf(one)),
+      [101, 11],
+    );
+  }
+  // One that has got a name has that as its label.
+  const named = new TunnelBook(100, NOW + 1000);
+  named.restore([...book.save()], false);
+  named.read([tunnel({ name: 'paris', reqid: 1, sas: { 1: 11 } })], NOW);
+  assert.equal(seriesOf(named, 'paris').tunnel?.name, 'paris');
+});
+
 test('saved start times are ignored without a matching SA, or in another state', () => {
   const book = watching();
   book.read([tunnel({ sas: { 1: 100 }, since: NOW - 5000 })], NOW);
@@ -250,4 +290,7 @@ test('expected tunnels take precedence under the limit', () => {
     NOW,
   );
   assert.deepEqual(labels(book), ['zurich']);
+  // One that is expected from now on has a series in any case.
+  book.read([tunnel({ name: 'rome', remote: '192.0.2.8' })], NOW);
+  assert.deepEqual(labels(book), ['zurich', 'rome']);
 });
