@@ -518,11 +518,10 @@ export class Tunnels {
     }
     for (let i = 0; i < parts.length; i++) {
       const part = parts[i] as GroupPart;
-      const traits = { ...orientation, reqids: first.reqids, ...part.labels };
       const known = records[i];
-      const expected = known?.expected
-        ? undefined
-        : this.#vacant.find(orientation, (one) => isExpected(one, traits));
+      const standsFor = (one: NamedExpectedTunnel) =>
+        isExpected(one, { ...orientation, reqids: first.reqids, ...part.labels });
+      const expected = known?.expected ? undefined : this.#vacant.find(orientation, standsFor);
       // A vacant expected one that stands for it takes its place.
       if (known && expected) this.#remove(known, now);
       const record =
