@@ -403,6 +403,8 @@ test('check: one line with performance data, then a line for each problem', () =
     /^TUNNELS OK - 1 tunnel, all OK \| tunnels=1 up=1;/,
   );
   assert.match(formatCheck(verdict([])), /^TUNNELS UNKNOWN - no tunnels to check \|/);
+  // A part of the last millisecond of a second.
+  assert.equal(formatCheck(verdict([]), 1999.5), formatCheck(verdict([]), 2000));
   for (const one of [result, verdict([]), verdict([tunnel()])]) {
     const line = formatJson({ kind: 'check', time, ...one }, false);
     assert.equal(checkLine(line), 'check');

@@ -106,8 +106,10 @@ export function checkTunnels(
 const safe = (text: string) => printable(text).replaceAll('|', '\\x7c');
 
 /** Local time, to the millisecond, as `--at` takes it. */
-const formatMoment = (wall: number) =>
-  `${formatLocalTime(BigInt(Math.floor(wall / 1000)))}.${`${Math.ceil(wall) % 1000}`.padStart(3, '0')}`;
+function formatMoment(wall: number): string {
+  const ms = Math.ceil(wall);
+  return `${formatLocalTime(BigInt(Math.floor(ms / 1000)))}.${`${ms % 1000}`.padStart(3, '0')}`;
+}
 
 /** Problems shown in the first line. */
 const FIRST = 3;
