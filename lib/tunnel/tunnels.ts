@@ -632,12 +632,17 @@ export class Tunnels {
   expect(list: readonly NamedExpectedTunnel[], now: EventTime): void {
     const wanted = new Map(list.map((one) => [one.name, one]));
     const freed: TunnelRecord[] = [];
+    const changed: TunnelRecord[] = [];
     for (const record of this.#records.values()) {
       if (record.expected === undefined) continue;
       const next = wanted.get(record.id);
-      if (next && (isDeepStrictEqual(next, record.expected) || this.#fits(record, next))) {
+      const isSame = isDeepStrictEqual(next, record.expected);
+      if (next && (isSame || this.#fits(record, next))) {
         record.expected = next;
-        if (this.#vacant.has(record)) this.#vacant.add(record, next);
+        if (!isSame && this.#vacant.has(record)) {
+          this.#vacant.add(record, next);
+          changed.push(record);
+        }
         wanted.delete(next.name);
       } else freed.push(record);
     }
@@ -674,6 +679,8 @@ export class Tunnels {
       if ((expected && isEmpty) || (vacant && !isEmpty)) this.#dispose(record);
       else this.#attach(record, undefined, now);
     }
+    // One that stays may match others now.
+    for (const record of changed) this.#vacate(record, record.expected as NamedExpectedTunnel);
   }
 
   /** Removes a tunnel from the list, to be added again under another id. */
