@@ -32,11 +32,17 @@ async function build(image: string, dockerfile: string, ...options: string[]): P
   mkdirSync(cache, { recursive: true });
   const mounts = [`${npmSettings()}:/usr/local/etc/npmrc:ro`, `${cache}:/root/.npm`];
   if (existsSync(CERTIFICATES)) mounts.push(`${CERTIFICATES}:${CERTIFICATES}:ro`);
-  const { status, stdout, stderr } = await podman(
-    ...['build', '--pull=never', '--network=host', '--tag', image, ...options],
-    ...mounts.flatMap((mount) => ['--volume', mount]),
-    ...['--file', join(root, dockerfile), context],
-  );
+  const once = () =>
+    podman(
+      ...['build', '--pull=never', '--network=host', '--tag', image, ...options],
+      ...mounts.flatMap((mount) => ['--volume', mount]),
+      ...['--file', join(root, dockerfile), context],
+    );
+  let { status, stdout, stderr } = await once();
+  // npm has crashed on Alpine now and then, on a busy machine. Nothing of the package runs in a build.
+  if (status !== 0 && (stdout + stderr).includes('exited on segmentation fault')) {
+    ({ status, stdout, stderr } = await once());
+  }
   if (status !== 0) throw new Error(`${dockerfile}: ${stdout}${stderr}`);
 }
 
