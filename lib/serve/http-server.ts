@@ -67,10 +67,17 @@ export interface HttpHooks {
   failed(error: Error): void;
 }
 
+interface Connection {
+  /** What is being answered. */
+  answer: ServerResponse | undefined;
+  /** Whether a request waits for that. */
+  hasNext: boolean;
+}
+
 export class HttpServer {
   readonly #server: Server | TlsServer;
   readonly #hooks: HttpHooks;
-  readonly #connections = new Map<Socket, { busy: number }>();
+  readonly #connections = new Map<Socket, Connection>();
   readonly #most: number;
   #access: Access;
 
@@ -103,7 +110,7 @@ export class HttpServer {
     });
     // A reader that takes nothing, or a client that sends nothing, and would stay forever.
     this.#server.setTimeout(WRITE, (socket: Socket) => {
-      if (this.#connectionOf(socket)?.busy) hooks.refused('slow-reader', socket.remoteAddress);
+      if (this.#connectionOf(socket)?.answer) hooks.refused('slow-reader', socket.remoteAddress);
       socket.destroy();
     });
   }
@@ -146,19 +153,19 @@ export class HttpServer {
   }
 
   /** Of TLS, the connection is the one below. */
-  #connectionOf(socket: Socket): { busy: number } | undefined {
+  #connectionOf(socket: Socket): Connection | undefined {
     return this.#connections.get(socket) ?? this.#connections.get(plainOf(socket));
   }
 
   #connected(socket: Socket): void {
-    this.#connections.set(socket, { busy: 0 });
+    this.#connections.set(socket, { answer: undefined, hasNext: false });
     socket.on('close', () => this.#connections.delete(socket));
     // The listener of HTTP may not be there yet, or no longer.
     socket.on('error', () => {});
     if (this.#connections.size <= this.#most) return;
     // The oldest that waits for nothing: half-open clients must not keep others out.
-    for (const [other, { busy }] of this.#connections) {
-      if (busy > 0) continue;
+    for (const [other, { answer }] of this.#connections) {
+      if (answer) continue;
       this.#hooks.refused('connections', other.remoteAddress);
       other.destroy();
       this.#connections.delete(other);
@@ -195,14 +202,25 @@ export class HttpServer {
     // One request at a time: Node emits no `close` for a response queued behind another when their
     // connection ends, so whatever is counted for it would never be given back. Clients that
     // pipeline send again what was not answered (RFC 9112, 9.3.2).
-    if (connection === undefined || connection.busy > 0) {
+    const before = connection?.answer;
+    if (connection && before?.writableEnded && !connection.hasNext) {
+      // It does not pipeline: over TLS, a client may have an answer before it counts as sent here.
+      connection.hasNext = true;
+      before.on('close', () => {
+        connection.hasNext = false;
+        // None if the connection ends.
+        if (response.socket) this.#request(request, response);
+      });
+      return;
+    }
+    if (connection === undefined || before) {
       if (connection) this.#hooks.refused('busy', socket.remoteAddress);
       socket.destroy();
       return;
     }
-    connection.busy++;
+    connection.answer = response;
     response.on('close', () => {
-      connection.busy--;
+      connection.answer = undefined;
       this.#hooks.answered(response.statusCode);
     });
     response.on('error', () => {});

@@ -401,6 +401,19 @@ test('a client that left before its answer began is not a slow reader', async ()
   assert.deepEqual(refusals, []);
 });
 
+test('a request that comes when the answer before it was written, but not sent, waits for that', async () => {
+  const one = 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n';
+  const last = one.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n');
+  const count = async (text: string) => (await raw(text).received).match(/hello/g)?.length ?? 0;
+  assert.equal(await count(one + last), 2);
+  assert.deepEqual(refusals, []);
+  // More than one is pipelining.
+  await count(one.repeat(3));
+  assert.deepEqual(refusals, ['busy']);
+  assert.equal((await ask('/')).status, 200);
+  assert.deepEqual(failures, []);
+});
+
 test('a client that only opens a connection to a TLS port is cut off', {
   timeout: 60_000,
 }, async (t) => {
