@@ -43,8 +43,8 @@ and dashboard in the package.
 
 Labels: ${list(TUNNEL_LABELS)} and those in the table. \`netns\` is empty for the namespace the
 process runs in. \`tunnel\` is the name of an expected tunnel, otherwise its endpoints, with more if
-several tunnels have them; rekeys do not change it ([tunnels.md](tunnels.md#what-a-tunnel-is)). Counters continue across rekeys and, with
-\`--state-dir\`, across restarts of the daemon.
+several tunnels have them; rekeys do not change it ([tunnels.md](tunnels.md#what-a-tunnel-is)).
+Counters continue across rekeys and, with \`--state-dir\`, across restarts of the daemon.
 
 ${table(TUNNEL_METRICS)}
 ## Network namespaces

@@ -187,13 +187,8 @@ export class Service {
     this.#closing.add(closing);
     for (const change of changesBetween(tunnels, []))
       this.log.add(name, { kind: 'tunnel', change });
-    this.lifeCycle.notice(
-      'info',
-      'namespace-removed',
-      `${name === null ? 'this namespace' : `the namespace ${JSON.stringify(name)}`} is no longer watched`,
-      {
-        netns: name,
-      },
-    );
+    this.lifeCycle.notice('info', 'namespace-removed', `${namespace.words} is no longer watched`, {
+      netns: name,
+    });
   }
 }

@@ -10,27 +10,17 @@ import { NETLINK_XFRM } from '../../lib/netlink/constants.ts';
 import { BlockWriter } from '../../lib/recording/block-writer.ts';
 import { checksumOf } from '../../lib/recording/format.ts';
 import { Recording } from '../../lib/recording/recording.ts';
-import type { HostInfo, SnapshotNote } from '../../lib/recording/records.ts';
+import type { SnapshotNote } from '../../lib/recording/records.ts';
 import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { encodeXfrm } from '../../lib/xfrm/encode.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
 import { messagesOf } from './messages.ts';
-import { strongswan } from './recordings.ts';
+import { HOST, strongswan } from './recordings.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-clock-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const HOST: HostInfo = {
-  session: 'one',
-  hostname: 'gate',
-  kernel: { release: '6.1.0', version: '#1', machine: 'x86_64' },
-  version: '0.2.0',
-  bootId: 'boot',
-  utcOffset: 0,
-  keys: false,
-  namespaces: [null],
-};
 const NOON = Date.UTC(2026, 10, 29, 12);
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;

@@ -17,21 +17,11 @@ import { BlockWriter } from '../../lib/recording/block-writer.ts';
 import { RecordingFile, RecordingRing } from '../../lib/recording/files.ts';
 import { RecordingError } from '../../lib/recording/recorded.ts';
 import { Recording } from '../../lib/recording/recording.ts';
-import type { HostInfo } from '../../lib/recording/records.ts';
+import { HOST } from './recordings.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'netlink-xfrm-ring-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const HOST: HostInfo = {
-  session: 'one',
-  hostname: 'gate',
-  kernel: { release: '6.1.0', version: '#1', machine: 'x86_64' },
-  version: '0.2.0',
-  bootId: 'boot',
-  utcOffset: 0,
-  keys: false,
-  namespaces: [null],
-};
 const SIZE = 128 * 1024;
 const blockOf = (byte: number) => new Uint8Array(60 * 1024).fill(byte);
 

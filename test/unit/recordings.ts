@@ -6,10 +6,23 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import type { HostInfo } from '../../lib/recording/records.ts';
 import { MessageWriter } from '../../lib/wire/message-writer.ts';
 import { encodeXfrm } from '../../lib/xfrm/encode.ts';
 import type { XfrmMessage } from '../../lib/xfrm/requests.ts';
 import { messagesOf } from './messages.ts';
+
+/** A host that is recorded. */
+export const HOST: HostInfo = {
+  session: 'one',
+  hostname: 'gate',
+  kernel: { release: '6.1.0', version: '#1', machine: 'x86_64' },
+  version: '0.2.0',
+  bootId: 'boot',
+  utcOffset: 0,
+  keys: false,
+  namespaces: [null],
+};
 
 /** What two strongSwan daemons made a kernel announce (test/fixtures/README.md). */
 export const strongswan = (): Uint8Array =>
